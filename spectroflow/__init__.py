@@ -1,0 +1,1 @@
+"""SpectroFlow: a distributed batch engine for large archives of spectra."""
