@@ -1,0 +1,121 @@
+"""The writer of a unit: its own keys only, every byte hashed, nothing after the unit is done.
+
+Four processes that each write a part of one shard lose rows without any error. Here that cannot
+happen: a unit declares the keys of its whole shards before it starts, and the writer refuses every
+other key. What it wrote goes into the unit's marker and makes the archive verifiable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spectroflow.errors import ArchiveError, SpectroFlowError
+from spectroflow.storage.location import Location
+from spectroflow.storage.zarr_store import LocationStore
+
+
+class UnitAlreadyDone(SpectroFlowError):
+    """Another worker finished this unit; what this one still had to write is not needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written under one key: its size in bytes and its BLAKE2b-128 digest in hexadecimal."""
+
+    size: int
+    digest: str
+
+
+def digest_bytes(data: bytes | memoryview) -> str:
+    """Return the digest that markers hold and ``verify`` compares: BLAKE2b, 128 bits, hexadecimal."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class CheckedWriter:
+    """Writes the outputs of one unit.
+
+    Parameters
+    ----------
+    root
+        The archive, or the run's output.
+    allowed
+        Every key, relative to ``root``, that the unit may write.
+    is_done
+        Asked before each write; once it is true nothing more is written.
+
+    Notes
+    -----
+    Between the question and the end of the write another worker may still finish the unit. Both then
+    write the bytes of the same unit, which are equal by law 3, so the window is harmless unless the
+    code or the machine differs between the two.
+    """
+
+    def __init__(self, root: Location, allowed: frozenset[str], is_done: Callable[[], bool] = lambda: False) -> None:
+        self.root = root
+        self.allowed = allowed
+        self.written: dict[str, Written] = {}
+        self._is_done = is_done
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Write one whole object.
+
+        Raises
+        ------
+        ArchiveError
+            The key does not belong to this unit.
+        UnitAlreadyDone
+            Another worker finished the unit.
+        """
+        self._require(key)
+        if self._is_done():
+            raise UnitAlreadyDone("another worker finished this unit", where=key)
+        record = Written(memoryview(data).nbytes, digest_bytes(data))
+        (self.root / key).write_bytes(data, durable=True)
+        with self._lock:
+            self.written[key] = record
+
+    def discard(self, key: str) -> None:
+        """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
+        self._require(key)
+        if self._is_done():
+            raise UnitAlreadyDone("another worker finished this unit", where=key)
+        (self.root / key).delete()
+        with self._lock:
+            self.written.pop(key, None)
+
+    def zarr_store(self, prefix: str) -> CheckedStore:
+        """Return a zarr store for the group at ``prefix`` whose writes go through this writer."""
+        return CheckedStore(self, prefix)
+
+    def _require(self, key: str) -> None:
+        if key not in self.allowed:
+            raise ArchiveError(
+                "this unit does not own that key, so it was not written",
+                where=key,
+                remedy="A unit writes whole shards of its own rows; report this as a bug.",
+            )
+
+
+class CheckedStore(LocationStore):
+    """A zarr store that reads freely and writes through a :class:`CheckedWriter`."""
+
+    def __init__(self, writer: CheckedWriter, prefix: str, *, read_only: bool = False) -> None:
+        super().__init__(writer.root / prefix, read_only=read_only)
+        self._writer = writer
+        self._prefix = prefix.strip("/")
+
+    def with_read_only(self, read_only: bool = False) -> CheckedStore:
+        """Return the same store, with or without the right to write."""
+        return CheckedStore(self._writer, self._prefix, read_only=read_only)
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Write a key of the unit."""
+        self._writer.put(f"{self._prefix}/{key}", data)
+
+    def discard(self, key: str) -> None:
+        """Delete a key of the unit."""
+        self._writer.discard(f"{self._prefix}/{key}")

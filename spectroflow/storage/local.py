@@ -1,0 +1,109 @@
+"""Files on this machine: atomic and durable writes, exclusive creation, listings.
+
+A write goes to a ``*.partial`` file beside its target first and is renamed over it, so that a reader
+never sees half of it and a kill leaves nothing but the ``*.partial`` file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def write(path: str, data: bytes | memoryview, *, durable: bool) -> None:
+    """Write a file atomically; ``durable`` also forces it to disk before it gets its name."""
+    partial = _write_partial(path, data, durable)
+    os.replace(partial, path)
+    if durable:
+        _sync_folder(os.path.dirname(path))
+
+
+def create(path: str, data: bytes) -> None:
+    """Create a file that must not exist yet, whole and durably; raise ``FileExistsError`` if it does."""
+    partial = _write_partial(path, data, durable=True)
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise
+        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        # A file system without hard links: the file is then exclusive, but not there all at once.
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with os.fdopen(handle, "wb") as target:
+            target.write(data)
+            target.flush()
+            os.fsync(target.fileno())
+    finally:
+        os.unlink(partial)
+    _sync_folder(os.path.dirname(path))
+
+
+def read(path: str, start: int | None, end: int | None) -> bytes:
+    """Read a file, or the bytes from ``start`` to ``end``; a negative ``start`` counts from its end."""
+    with open(path, "rb", buffering=0) as file:
+        if start is None and end is None:
+            return file.readall()
+        size = os.fstat(file.fileno()).st_size
+        first = 0 if start is None else (max(0, size + start) if start < 0 else start)
+        last = size if end is None else min(end, size)
+        file.seek(first)
+        chunks = []
+        missing = max(0, last - first)
+        while missing > 0:
+            chunk = file.read(missing)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            missing -= len(chunk)
+        return b"".join(chunks)
+
+
+def walk(path: str) -> Iterator[tuple[str, int, float]]:
+    """Yield ``(path, size, modification time)`` of every file below a folder, sorted by path.
+
+    Links to folders are not followed, so that a link to a parent cannot loop.
+    """
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except NotADirectoryError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(entry.path)
+        elif entry.is_file():
+            status = entry.stat()
+            yield entry.path, status.st_size, status.st_mtime
+
+
+def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
+    partial = f"{path}.{os.getpid()}-{threading.get_ident()}{PARTIAL_SUFFIX}"
+    try:
+        file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
+    try:
+        with file:
+            view = memoryview(data).cast("B")
+            while view:
+                view = view[file.write(view) :]
+            if durable:
+                os.fsync(file.fileno())
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def _sync_folder(path: str) -> None:
+    handle = os.open(path or ".", os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

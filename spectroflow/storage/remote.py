@@ -1,0 +1,99 @@
+"""Object storage through fsspec: one file system per protocol and process, retries with jitter."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from spectroflow.errors import ArchiveError, Unreachable, UsageError
+
+ATTEMPTS = 6
+LONGEST_WAIT = 20.0
+
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+_TRANSIENT_CODES = ("SlowDown", "503", "500", "502", "504", "429", "InternalError", "ServiceUnavailable", "Timeout")
+
+T = TypeVar("T")
+
+
+def file_system(protocol: str) -> Any:
+    """Return the fsspec file system of a protocol, with listings never cached.
+
+    Credentials and endpoints come from the standard chain of each service (environment, profile,
+    instance role); they are never part of a URL, a plan or a log.
+
+    Raises
+    ------
+    UsageError
+        The package for the protocol is not installed, or nobody knows the protocol.
+    """
+    import fsspec
+
+    options: dict[str, Any] = {}
+    if protocol in {"s3", "s3a"}:
+        options = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 3}}}
+    elif protocol in {"gs", "gcs"}:
+        options = {"use_listings_cache": False}
+    try:
+        return fsspec.filesystem(protocol, **options)
+    except ImportError:
+        package = _PACKAGES.get(protocol, "the fsspec package of that protocol")
+        extra = {"s3fs": "s3", "gcsfs": "gs"}.get(package, "")
+        remedy = f"pip install 'spectroflow[{extra}]'." if extra else f"Install {package}."
+        raise UsageError(f"{protocol}:// needs {package}, which is not installed", remedy=remedy) from None
+    except ValueError:
+        raise UsageError(
+            f"{protocol}:// is not a storage protocol that fsspec knows", remedy="Check the URL."
+        ) from None
+
+
+def retrying(action: Callable[[], T], *, where: str) -> T:
+    """Run an action on object storage, again on transient errors, waiting longer each time.
+
+    ``FileNotFoundError`` and ``FileExistsError`` are answers and pass through.
+
+    Raises
+    ------
+    Unreachable
+        The service still failed after the last attempt.
+    ArchiveError
+        The service refused for good (no permission, no such bucket).
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return action()
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except PermissionError as error:
+            raise ArchiveError(
+                f"access is denied ({error})", where=where, remedy="Check the credentials and the bucket's policy."
+            ) from error
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            if attempt == ATTEMPTS:
+                raise Unreachable(
+                    f"storage did not answer after {ATTEMPTS} attempts ({type(error).__name__}: {error})",
+                    where=where,
+                    remedy="Check the endpoint and the network, then run the same command again; it resumes.",
+                ) from error
+        time.sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.uniform(0.5, 1.5) * _patience())
+    raise AssertionError("unreachable")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether trying again can help: timeouts, broken connections, throttling, server errors."""
+    if isinstance(error, (TimeoutError, ConnectionError)):
+        return True
+    name = type(error).__name__
+    if any(word in name for word in ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete")):
+        return True
+    return isinstance(error, OSError) and any(code in str(error) for code in _TRANSIENT_CODES)
+
+
+def _patience() -> float:
+    """Scale of the waits between attempts; tests that provoke errors set it low."""
+    return float(os.environ.get("SPECTROFLOW_RETRY_SCALE", "1"))

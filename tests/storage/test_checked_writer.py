@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from spectroflow.errors import ArchiveError
+from spectroflow.storage import CheckedWriter, Location, LocationStore, UnitAlreadyDone, digest_bytes
+
+
+def _group(root: Location) -> None:
+    group = zarr.create_group(LocationStore(root / "segment/spectra.zarr"))
+    group.create_array("intensity", shape=(20, 6), shards=(8, 6), chunks=(4, 3), dtype="f4", fill_value=np.nan)
+
+
+def test_a_unit_cannot_write_into_the_shard_of_another(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    _group(root)
+    prefix = "segment/spectra.zarr"
+    writer = CheckedWriter(root, frozenset({f"{prefix}/intensity/c/0/0"}))
+    array = zarr.open_group(writer.zarr_store(prefix), mode="r+")["intensity"]
+    assert isinstance(array, zarr.Array)
+    array[0:8] = np.ones((8, 6), np.float32)
+    with pytest.raises(ArchiveError, match="does not own"):
+        array[8:16] = np.ones((8, 6), np.float32)
+    with pytest.raises(ArchiveError, match="does not own"):
+        array[4:12] = np.zeros((8, 6), np.float32)
+    plain = zarr.open_group(LocationStore(root / prefix), mode="r")["intensity"]
+    assert isinstance(plain, zarr.Array)
+    assert np.isnan(plain[8:16]).all()  # type: ignore[arg-type]
+
+
+def test_every_written_byte_is_hashed(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    writer = CheckedWriter(root, frozenset({"a", "b/c"}))
+    writer.put("a", b"one")
+    writer.put("b/c", b"two two")
+    assert {key: (w.size, w.digest) for key, w in writer.written.items()} == {
+        "a": (3, digest_bytes(b"one")),
+        "b/c": (7, digest_bytes(b"two two")),
+    }
+    assert digest_bytes((root / "b/c").read_bytes()) == writer.written["b/c"].digest
+
+
+def test_nothing_is_written_once_the_unit_is_done(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    marker = root / "done.json"
+    zombie = CheckedWriter(root, frozenset({"a"}), is_done=marker.exists)
+    zombie.put("a", b"same")
+    marker.write_bytes(b"{}")
+    with pytest.raises(UnitAlreadyDone):
+        zombie.put("a", b"late")
+    with pytest.raises(UnitAlreadyDone):
+        zombie.discard("a")
+    assert (root / "a").read_bytes() == b"same"
+
+
+def test_zarr_reads_through_a_location_what_zarr_wrote_by_itself(tmp_path: Path) -> None:
+    data = np.arange(120, dtype=np.float32).reshape(20, 6)
+    own = zarr.create_array(
+        store=str(tmp_path / "own.zarr"), shape=data.shape, shards=(8, 6), chunks=(4, 3), dtype="f4"
+    )
+    own[:] = data
+    read = zarr.open_array(LocationStore(Location.parse(tmp_path / "own.zarr")), mode="r")
+    assert np.array_equal(read[:], data)  # type: ignore[arg-type]
+    assert np.array_equal(read[5:11, 2:4], data[5:11, 2:4])  # type: ignore[arg-type]
