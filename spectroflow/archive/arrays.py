@@ -1,0 +1,196 @@
+"""The arrays of segments and layers: how they are cut into shards, created, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.store import Store
+from zarr.codecs import BloscCodec, BloscShuffle
+from zarr.storage import MemoryStore
+
+from spectroflow.config import ArchiveConfig
+from spectroflow.errors import ArchiveError
+from spectroflow.storage import Location, LocationStore
+
+Array = npt.NDArray[Any]
+
+# Intensities are noise: a fast codec gets all there is to get. Axes repeat from row to row.
+_NOISY = BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle)
+_REGULAR = BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle)
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """One array whose first axis is the rows of a segment.
+
+    Attributes
+    ----------
+    name
+        Name in the zarr group.
+    inner
+        Lengths of the axes after the first.
+    dtype, fill
+        Element type and the value where nothing was written.
+    dimensions
+        Names of all axes, ``spectrum`` first.
+    inner_chunks
+        Chunk lengths of the axes after the first; whole axes where not given.
+    noisy
+        Whether values are measured noise, which hardly compresses.
+    """
+
+    name: str
+    inner: tuple[int, ...]
+    dtype: str
+    fill: float | int
+    dimensions: tuple[str, ...]
+    inner_chunks: tuple[int, ...] | None = None
+    noisy: bool = True
+
+    @property
+    def row_bytes(self) -> int:
+        """Uncompressed bytes of one row."""
+        return int(np.prod(self.inner, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    def shard_key(self, shard: int) -> str:
+        """Return the key of a shard, relative to the group. One shard holds whole rows."""
+        return "/".join([self.name, "c", str(shard), *("0" for _ in self.inner)])
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A zarr group of row-aligned arrays, all cut into shards of the same rows.
+
+    Attributes
+    ----------
+    path
+        Of the group, relative to the archive.
+    rows
+        Length of the first axis.
+    shard_rows, chunk_rows
+        Rows in a shard and in a chunk of it.
+    arrays
+        The arrays of the group.
+    """
+
+    path: str
+    rows: int
+    shard_rows: int
+    chunk_rows: int
+    arrays: tuple[ArraySpec, ...]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.rows // self.shard_rows)
+
+    def span(self, shard: int) -> tuple[int, int]:
+        """Return the first row of a shard and the one after its last."""
+        return shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows)
+
+    def keys(self, shard: int) -> frozenset[str]:
+        """Return the keys, relative to the archive, that hold one shard of every array."""
+        return frozenset(f"{self.path}/{array.shard_key(shard)}" for array in self.arrays)
+
+    def create(self, root: Location, attributes: Mapping[str, Any]) -> None:
+        """Write the metadata of the group, consolidated.
+
+        It is made in memory and put key by key, the group's own last: a kill half way leaves nothing
+        that opens, and doing it again writes the same bytes.
+        """
+        memory = MemoryStore()
+        group = zarr.create_group(memory, attributes=dict(attributes))
+        for array in self.arrays:
+            self._create_array(group, array)
+        zarr.consolidate_metadata(memory)
+        store = LocationStore(root / self.path)
+        for key in sorted(memory._store_dict, key=lambda name: (name == "zarr.json", name)):
+            store.put(key, memory._store_dict[key].to_bytes())
+
+    def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
+        """Write one whole shard of every array.
+
+        Parameters
+        ----------
+        store
+            Of the unit that owns the shard.
+        shard
+            Its number.
+        values
+            One array of shape ``(rows of the shard, ...)`` per name.
+        """
+        start, stop = self.span(shard)
+        group = zarr.open_group(store, mode="r+")
+        for array in self.arrays:
+            data = values[array.name]
+            if data.shape != (stop - start, *array.inner):
+                raise ArchiveError(
+                    f"array {array.name!r} has shape {data.shape}, not {(stop - start, *array.inner)}",
+                    where=self.path,
+                    remedy="Report this as a bug.",
+                )
+            cast("zarr.Array[Any]", group[array.name])[start:stop] = data
+
+    def _create_array(self, group: zarr.Group, array: ArraySpec) -> None:
+        inner_chunks = array.inner_chunks or array.inner
+        inner_shard = tuple(-(-n // c) * c for n, c in zip(array.inner, inner_chunks, strict=True))
+        group.create_array(
+            array.name,
+            shape=(self.rows, *array.inner),
+            shards=(self.shard_rows, *inner_shard),
+            chunks=(min(self.chunk_rows, self.shard_rows), *inner_chunks),
+            dtype=array.dtype,
+            fill_value=array.fill,
+            dimension_names=array.dimensions,
+            compressors=_NOISY if array.noisy else _REGULAR,
+        )
+
+
+def choose_shard_rows(rows: int, row_bytes: Sequence[int], config: ArchiveConfig) -> int:
+    """Return the rows of a shard: as configured, fewer where a shard of any array would be too large.
+
+    Parameters
+    ----------
+    rows
+        Rows of the segment; a shard is never much longer than that.
+    row_bytes
+        Uncompressed bytes of one row of each array.
+    config
+        Gives the most rows and bytes, and the chunk rows, of which the result is a multiple.
+    """
+    by_bytes = config.shard_bytes // max(1, *row_bytes)
+    wanted = min(config.shard_rows, by_bytes, max(1, rows))
+    if wanted <= config.chunk_rows:
+        return max(1, wanted)
+    rounded_up = -(-wanted // config.chunk_rows) * config.chunk_rows
+    return (
+        rounded_up
+        if rounded_up <= min(config.shard_rows, by_bytes)
+        else wanted // config.chunk_rows * config.chunk_rows
+    )
+
+
+def read_rows(root: Location, path: str, name: str, start: int, stop: int) -> Array:
+    """Return rows ``start`` to ``stop`` of one array of the group at ``path``."""
+    return np.asarray(open_array(root, path, name)[start:stop])
+
+
+def open_array(root: Location, path: str, name: str) -> zarr.Array[Any]:
+    """Open one array of a group for reading.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such group or array.
+    """
+    try:
+        return cast("zarr.Array[Any]", zarr.open_group(LocationStore(root / path, read_only=True), mode="r")[name])
+    except (KeyError, FileNotFoundError):
+        raise ArchiveError(
+            f"the array {name!r} is missing", where=f"{root}/{path}", remedy="Run spectroflow verify on the archive."
+        ) from None
