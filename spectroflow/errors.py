@@ -13,6 +13,7 @@ the command that ends with it::
     |   +-- PlanMismatch         3   a run cannot be resumed because its plan differs
     |   +-- CommitConflict       3   somebody else committed something that excludes this
     |   +-- RecordError          3   one record cannot be used; costs that record only
+    +-- UnitError                1   a unit of a run cannot be done; the rest stays done
     +-- TooManyFailures          4   done, but more failed records than allowed
     +-- QualityGateFailed        5   a figure is worse than the gate that was asked for
     +-- Unreachable              6   cluster or storage cannot be reached
@@ -105,6 +106,10 @@ class RecordError(InvalidInput):
     def __init__(self, code: str, message: str, *, where: str = "", remedy: str = "") -> None:
         super().__init__(message, where=where, remedy=remedy)
         self.code = code
+
+
+class UnitError(SpectroFlowError):
+    """A unit of a run cannot be done, for a reason that lies in the code; what is done stays done."""
 
 
 class TooManyFailures(SpectroFlowError):
