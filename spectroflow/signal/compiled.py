@@ -1,0 +1,80 @@
+"""Compiling the numerical kernels, and doing without a compiler.
+
+Kernels are compiled by numba, release the GIL and are kept on disk, so that only the first process on
+a machine waits for the compiler. Where numba is missing, or ``SPECTROFLOW_NO_NUMBA=1`` asks for it, the
+same functions run as Python, and those that loop over points are replaced by NumPy and SciPy ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Reassociation lets the compiler use vector registers for sums; NaN and infinity keep their meaning.
+FAST = frozenset({"reassoc", "contract", "nsz", "arcp"})
+#: For code whose roundings are meant as written.
+STRICT = frozenset({"contract", "nsz"})
+
+try:
+    if os.environ.get("SPECTROFLOW_NO_NUMBA", "") not in ("", "0"):
+        raise ImportError("switched off")
+    import numba
+
+    COMPILED = True
+except ImportError:
+    COMPILED = False
+
+
+def jit(fastmath: frozenset[str] = FAST, inline: bool = False) -> Callable[[F], F]:
+    """Return a decorator that compiles a kernel, or leaves it as it is where numba is missing.
+
+    Parameters
+    ----------
+    fastmath
+        The floating-point liberties that the compiler may take.
+    inline
+        Whether the function is put into its callers before type inference.
+    """
+
+    def decorate(function: F) -> F:
+        if not COMPILED:
+            return function
+        options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
+        if inline:
+            options["inline"] = "always"
+        try:
+            compiled = numba.njit(cache=True, **options)(function)
+        except RuntimeError:
+            # Neither the package nor the user's cache directory can be written: compile in memory.
+            return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        _stamp(compiled)
+        return compiled  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _stamp(compiled: Any) -> None:
+    """Make a cached kernel depend on all kernel sources, not only on the file that it stands in.
+
+    Numba looks at the modification time of a function's own file; a kernel that inlines a function of
+    another file would otherwise run that function's old code after an upgrade.
+    """
+    files = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if files is not None:
+        files._source_stamp = (files._source_stamp, _sources_digest())
+
+
+@cache
+def _sources_digest() -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    package = Path(__file__).resolve().parent.parent
+    for room in ("signal", "peaks"):
+        for source in sorted((package / room).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
