@@ -40,6 +40,8 @@ FAILED: MappingProxyType[str, int] = MappingProxyType(
         "GENERATION_FAILED": 23,
         "OUTSIDE_GRID": 24,
         "BAD_ENCODING": 25,
+        "OUT_OF_MEMORY": 26,
+        "TIMED_OUT": 27,
     }
 )
 
