@@ -1,0 +1,149 @@
+"""Turn a plain function into a command: shared options, the cluster, progress, errors, exit codes.
+
+A command function takes a :class:`~spectroflow_cli.request.Request` first and its own arguments after
+it, and returns what is printed. Everything that all commands have in common happens here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import typer
+
+from spectroflow.errors import SpectroFlowError
+from spectroflow_cli import options, output
+from spectroflow_cli.progress import shown
+from spectroflow_cli.request import Request
+
+_WRITING: dict[str, tuple[Any, Any]] = {
+    "config": (options.ConfigFile, None),
+    "overrides": (options.Overrides, None),
+    "where": (options.Where, None),
+    "dry_run": (options.DryRun, False),
+    "workers": (options.Workers, None),
+    "max_failed": (options.MaxFailed, None),
+    "cluster": (options.Cluster, None),
+}
+_ALWAYS: dict[str, tuple[Any, Any]] = {
+    "json": (options.Json, False),
+    "debug": (options.Debug, False),
+    "log_format": (options.LogFormatOption, options.LogFormat.text),
+}
+
+Command = Callable[..., output.Result | None]
+
+
+def job(function: Command) -> Callable[..., None]:
+    """Make a command that does work: it takes every shared option, on a cluster or here."""
+    return _command(function, {**_WRITING, **_ALWAYS})
+
+
+def query(function: Command) -> Callable[..., None]:
+    """Make a command that only looks, or that concerns this machine: ``--json`` and the like, no job options."""
+    return _command(function, _ALWAYS)
+
+
+def _command(function: Command, shared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in shared.items()
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [context, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *extra]
+
+    def wrapper(context: typer.Context, **values: Any) -> None:
+        given = {name: values.pop(name) for name in shared}
+        request = Request(
+            command=command_name(context),
+            **{name: _plain(value) for name, value in given.items() if value is not None},
+        )
+        with _exit_codes(request):
+            if request.cluster:
+                raise typer.Exit(_submit(context, parameters, request))
+            with shown(request) as listener:
+                result = function(request.listening(listener), **{name: _plain(value) for name, value in values.items()})
+            if result is not None:
+                output.show(result, as_json=request.json)
+                raise typer.Exit(result.exit_code)
+
+    wrapper.__doc__ = function.__doc__
+    wrapper.__name__ = function.__name__
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapper
+
+
+def command_name(context: typer.Context) -> str:
+    """Return the words of the command without the program: ``convert``, ``library build``."""
+    words: list[str] = []
+    level: Any = context
+    while level.parent is not None:
+        words.insert(0, str(level.info_name))
+        level = level.parent
+    return " ".join(words)
+
+
+@contextmanager
+def _exit_codes(request: Request) -> Iterator[None]:
+    """End with one sentence and the documented exit code, whatever goes wrong."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except SpectroFlowError as error:
+        if request.debug:
+            traceback.print_exc()
+        output.say(str(error), log_format=request.log_format, exit_code=error.exit_code)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        output.say("interrupted; the same command resumes", log_format=request.log_format, exit_code=130)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if request.debug:
+            traceback.print_exc()
+        text = f"this is a bug: {type(error).__name__}: {error}. Run it again with --debug and report what it shows."
+        output.say(" ".join(text.split()), log_format=request.log_format, exit_code=1)
+        raise typer.Exit(1) from None
+
+
+def _submit(context: typer.Context, parameters: list[inspect.Parameter], request: Request) -> int:
+    from spectroflow.cluster import Argument, submit
+
+    arguments = []
+    kinds = {p.name: _path_kind(p.annotation) for p in parameters}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name == "cluster" or context.params.get(name) in (None, False, [], ()):
+            continue
+        value = context.params[name]
+        arguments.append(
+            Argument(
+                option=None if parameter.param_type_name == "argument" else parameter.opts[0],
+                values=() if value is True else tuple(str(_plain(v)) for v in (value if isinstance(value, (list, tuple)) else [value])),
+                path=kinds[name].value if kinds[name] else None,
+            )
+        )
+    return submit(
+        request.command,
+        arguments,
+        str(request.cluster),
+        result=output.write,
+        log=lambda line: output.relay(line),
+    )
+
+
+def _path_kind(annotation: Any) -> options.PathKind | None:
+    found = [extra for extra in get_args(annotation)[1:] if isinstance(extra, options.PathKind)]
+    return found[0] if found else None
+
+
+def _plain(value: Any) -> Any:
+    """Return the string behind an enumeration's member."""
+    return getattr(value, "value", value)

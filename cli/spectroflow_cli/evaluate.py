@@ -1,0 +1,24 @@
+"""``spectroflow evaluate``."""
+
+from __future__ import annotations
+
+from spectroflow_cli import options
+from spectroflow_cli.command import job
+from spectroflow_cli.output import Result
+from spectroflow_cli.request import Request
+
+
+@job
+def evaluate(
+    request: Request,
+    target: options.Target,
+    archive: options.MaybeArchive = None,
+    protocol: options.ProtocolOption = options.Protocol.species,
+    reference: options.Reference = None,
+    modality: options.Modalities = None,
+) -> Result:
+    """Judge a model on materials it has not seen, or a generated archive against measured spectra."""
+    from spectroflow import jobs
+
+    chosen = request.options(modalities=modality)
+    return jobs.evaluate(target, archive, protocol=options.Protocol(protocol).value, reference=reference, options=chosen)

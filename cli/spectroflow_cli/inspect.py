@@ -1,0 +1,16 @@
+"""``spectroflow inspect``."""
+
+from __future__ import annotations
+
+from spectroflow_cli import options
+from spectroflow_cli.command import query
+from spectroflow_cli.output import Result
+from spectroflow_cli.request import Request
+
+
+@query
+def inspect(request: Request, path: options.Any_) -> Result:
+    """Show what a file, an archive or a model is and holds."""
+    from spectroflow import jobs
+
+    return jobs.inspect(path)
