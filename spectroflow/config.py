@@ -64,21 +64,39 @@ class FitConfig(Section):
     """How lines are fitted."""
 
     effort: Literal["fast", "standard", "precise"] = "standard"
-    baseline: Literal["arpls", "none"] = "arpls"
+    baseline: Literal["spline", "arpls", "none"] = Field(
+        default="spline", description="spline: fitted with the lines; arpls: subtracted before"
+    )
     detection_sigma: float = Field(default=5.0, gt=0, description="detection threshold in noise sigmas")
+    noise: Literal["auto", "counts", "differences"] = Field(
+        default="auto", description="auto: counting statistics where the data are evidently counts"
+    )
+    model_error: float = Field(
+        default=0.02, ge=0, lt=1, description="share of a line below which its flanks are not searched for more"
+    )
 
 
 class TrainConfig(Section):
     """How the generator is trained."""
 
-    folds: int = Field(default=5, ge=2, description="folds of materials; one ensemble member each")
-    epochs: int = Field(default=60, gt=0)
-    batch: int = Field(default=64, gt=0)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    folds: int = Field(default=5, ge=3, description="folds of materials; one ensemble member each")
+    epochs: int = Field(default=100, gt=0, description="passes over the materials of a network")
+    batch: int = Field(default=64, gt=1, description="materials in one batch")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
     latent: int = Field(default=64, gt=0, description="size of the latent space")
-    hidden: int = Field(default=256, gt=0, description="width of encoders and decoders")
+    hidden: int = Field(default=256, gt=1, description="width of encoders and decoders")
     decoder_lines: int = Field(default=64, gt=0, description="line slots that a decoder renders")
-    kl_weight: float = Field(default=1e-3, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    kl_weight: float = Field(default=1e-3, ge=0, description="weight of the KL divergence, in nats, in the loss")
+    align_weight: float = Field(default=0.1, ge=0, description="weight of the contrastive alignment of modalities")
+    augment: float = Field(default=1.0, ge=0, description="strength of simulated instrument effects; 0 is none")
+    clip_gradient: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
+    ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the averaged weights, per step")
+    stop_share: float = Field(default=0.1, ge=0, lt=0.5, description="share of the training materials that watch for a stop")
+    stop_every: int = Field(default=10, gt=0, description="epochs between two looks at them")
+    patience: int = Field(default=4, gt=0, description="looks without improvement before a network stops")
+    mixed_precision: bool = Field(default=True, description="bfloat16 on GPUs that have it")
     seed: int = 0
 
 
@@ -111,6 +129,7 @@ class SimulateConfig(Section):
     samples: int = Field(default=3, gt=0, description="samples of each material")
     modalities: tuple[str, ...] = ("raman", "ir", "xrd")
     snr: float = Field(default=60.0, gt=0, description="median signal-to-noise ratio")
+    coverage: float = Field(default=1.0, gt=0, le=1, description="share of samples measured in each modality")
     broken: int = Field(default=0, ge=0, description="unreadable files mixed in")
     seed: int = 0
 
