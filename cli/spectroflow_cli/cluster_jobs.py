@@ -7,13 +7,12 @@ import typer
 from spectroflow_cli import options, output
 from spectroflow_cli.command import query
 from spectroflow_cli.output import Result
-from spectroflow_cli.request import Request
 
 app = typer.Typer(help="What was submitted to a cluster.", no_args_is_help=True)
 
 
 @query
-def list_(request: Request, cluster: options.JobsCluster = "") -> Result:
+def list_(cluster: options.JobsCluster = "") -> Result:
     """List the jobs of a cluster, the newest first."""
     from spectroflow.cluster import list_jobs
 
@@ -21,16 +20,16 @@ def list_(request: Request, cluster: options.JobsCluster = "") -> Result:
 
 
 @query
-def logs(request: Request, job: options.JobId, cluster: options.JobsCluster = "", follow: options.Follow = False) -> None:
+def logs(job: options.JobId, cluster: options.JobsCluster = "", follow: options.Follow = False) -> None:
     """Show the log of a job; with --follow until it ends, with its exit code."""
     from spectroflow.cluster import show_log
 
-    code = show_log(job, cluster, follow=follow, result=output.write, log=output.relay)
+    code = show_log(job, cluster, following=follow, result=output.write, log=output.relay)
     raise typer.Exit(code)
 
 
 @query
-def stop(request: Request, job: options.JobId, cluster: options.JobsCluster = "") -> Result:
+def stop(job: options.JobId, cluster: options.JobsCluster = "") -> Result:
     """Stop a job; the same command resumes what it did."""
     from spectroflow.cluster import stop_job
 

@@ -1,7 +1,7 @@
 """Turn a plain function into a command: shared options, the cluster, progress, errors, exit codes.
 
-A command function takes a :class:`~spectroflow_cli.request.Request` first and its own arguments after
-it, and returns what is printed. Everything that all commands have in common happens here.
+A function that does work takes a :class:`~spectroflow_cli.request.Request` first and its own arguments
+after it; every function returns what is printed. Everything that all commands have in common happens here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import typer
 
@@ -39,16 +39,16 @@ Command = Callable[..., output.Result | None]
 
 def job(function: Command) -> Callable[..., None]:
     """Make a command that does work: it takes every shared option, on a cluster or here."""
-    return _command(function, {**_WRITING, **_ALWAYS})
+    return _command(function, {**_WRITING, **_ALWAYS}, takes_request=True)
 
 
 def query(function: Command) -> Callable[..., None]:
-    """Make a command that only looks, or that concerns this machine: ``--json`` and the like, no job options."""
-    return _command(function, _ALWAYS)
+    """Make a command that only looks, or that concerns this machine: it takes its own arguments only."""
+    return _command(function, _ALWAYS, takes_request=False)
 
 
-def _command(function: Command, shared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+def _command(function: Command, shared: Mapping[str, tuple[Any, Any]], *, takes_request: bool) -> Callable[..., None]:
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[int(takes_request) :]
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in shared.items()
@@ -65,8 +65,11 @@ def _command(function: Command, shared: Mapping[str, tuple[Any, Any]]) -> Callab
         with _exit_codes(request):
             if request.cluster:
                 raise typer.Exit(_submit(context, parameters, request))
-            with shown(request) as listener:
-                result = function(request.listening(listener), **{name: _plain(value) for name, value in values.items()})
+            if takes_request:
+                with shown(request) as listener:
+                    result = function(request.listening(listener), **values)
+            else:
+                result = function(**values)
             if result is not None:
                 output.show(result, as_json=request.json)
                 raise typer.Exit(result.exit_code)
@@ -120,27 +123,18 @@ def _submit(context: typer.Context, parameters: list[inspect.Parameter], request
     kinds = {p.name: _path_kind(p.annotation) for p in parameters}
     for parameter in context.command.params:
         name = str(parameter.name)
-        if name == "cluster" or context.params.get(name) in (None, False, [], ()):
+        value = context.params.get(name)
+        if name == "cluster" or value in (None, False, [], ()):
             continue
-        value = context.params[name]
-        arguments.append(
-            Argument(
-                option=None if parameter.param_type_name == "argument" else parameter.opts[0],
-                values=() if value is True else tuple(str(_plain(v)) for v in (value if isinstance(value, (list, tuple)) else [value])),
-                path=kinds[name].value if kinds[name] else None,
-            )
-        )
-    return submit(
-        request.command,
-        arguments,
-        str(request.cluster),
-        result=output.write,
-        log=lambda line: output.relay(line),
-    )
+        several = value if isinstance(value, (list, tuple)) else [value]
+        option = None if parameter.param_type_name == "argument" else parameter.opts[0]
+        values = () if value is True else tuple(str(_plain(one)) for one in several)
+        arguments.append(Argument(option, values, kinds[name]))
+    return submit(request.command, arguments, str(request.cluster), result=output.write, log=output.relay)
 
 
-def _path_kind(annotation: Any) -> options.PathKind | None:
-    found = [extra for extra in get_args(annotation)[1:] if isinstance(extra, options.PathKind)]
+def _path_kind(annotation: Any) -> Literal["shared", "carried"] | None:
+    found = [extra.name for extra in get_args(annotation)[1:] if isinstance(extra, options.PathKind)]
     return found[0] if found else None
 
 

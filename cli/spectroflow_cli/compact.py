@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def compact(request: Request, archive: options.Archive) -> Result:
     """Merge the small segments of many nights into large ones."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.compact(archive, options=request.options())

@@ -17,6 +17,6 @@ def convert(
     modality: options.Modalities = None,
 ) -> Result:
     """Read files into an archive; a second run takes only new and changed files."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.convert(sources, archive, manifest=manifest, options=request.options(modalities=modality))

@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def demo(request: Request, folder: options.DemoFolder = "demo") -> Result:
     """Go the whole way on a simulated archive, on this machine."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.demo(folder, options=request.options())

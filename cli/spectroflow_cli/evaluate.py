@@ -18,7 +18,7 @@ def evaluate(
     modality: options.Modalities = None,
 ) -> Result:
     """Judge a model on materials it has not seen, or a generated archive against measured spectra."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     chosen = request.options(modalities=modality)
-    return jobs.evaluate(target, archive, protocol=options.Protocol(protocol).value, reference=reference, options=chosen)
+    return jobs.evaluate(target, archive, protocol=protocol.value, reference=reference, options=chosen)

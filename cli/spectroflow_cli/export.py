@@ -17,7 +17,7 @@ def export(
     modality: options.Modalities = None,
 ) -> Result:
     """Write a selection as CSV, Parquet or JCAMP-DX."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     chosen = request.options(modalities=modality)
     return jobs.export(archive, out, form=None if form is None else options.ExportFormat(form).value, options=chosen)

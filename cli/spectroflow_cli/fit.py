@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def fit(request: Request, archive: options.Archive, modality: options.Modalities = None) -> Result:
     """Describe every spectrum by its lines, with uncertainties."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.fit(archive, options=request.options(modalities=modality))

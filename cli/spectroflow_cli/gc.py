@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def gc(request: Request, archive: options.Archive, grace: options.Grace = "24h") -> Result:
     """Remove what no kept version of the archive names."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.gc(archive, grace=grace, options=request.options())

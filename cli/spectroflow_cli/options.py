@@ -7,21 +7,22 @@ of the submitter that travel along.
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Annotated
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
 
 import typer
 
 
-class PathKind(Enum):
+@dataclass(frozen=True)
+class PathKind:
     """How a path is meant once the command runs on a cluster."""
 
-    SHARED = "shared"
-    CARRIED = "carried"
+    name: Literal["shared", "carried"]
 
 
-SHARED = PathKind.SHARED
-CARRIED = PathKind.CARRIED
+SHARED = PathKind("shared")
+CARRIED = PathKind("carried")
 
 COMMON = "Common options"
 URL = "Path or URL (s3://, gs://, file://)."
@@ -74,7 +75,7 @@ RetrySources = Annotated[
 Grace = Annotated[str, typer.Option("--grace", metavar="TIME", help="Keep what is younger: 90m, 24h, 7d.")]
 
 
-class Protocol(str, Enum):
+class Protocol(StrEnum):
     """How training and test materials are kept apart."""
 
     species = "species"
@@ -83,7 +84,7 @@ class Protocol(str, Enum):
     all = "all"
 
 
-class ExportFormat(str, Enum):
+class ExportFormat(StrEnum):
     """Forms in which a selection can leave the archive."""
 
     csv = "csv"
@@ -91,7 +92,7 @@ class ExportFormat(str, Enum):
     jcamp = "jcamp"
 
 
-class SimulateFormat(str, Enum):
+class SimulateFormat(StrEnum):
     """Forms of a synthetic archive."""
 
     files = "files"
@@ -139,7 +140,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", ric
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=COMMON)]
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """How progress is written to stderr."""
 
     text = "text"
@@ -156,6 +157,7 @@ Storage = Annotated[
     list[str] | None, typer.Argument(metavar="[STORAGE]...", help=f"Where archives will be written. {URL}"), SHARED
 ]
 OnCluster = Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="A Ray cluster to look at.")]
+Nodes = Annotated[bool, typer.Option("--nodes", help="Look at every node of the cluster that this process runs on.")]
 JobsCluster = Annotated[
     str,
     typer.Option("--cluster", metavar="ADDRESS", envvar="SPECTROFLOW_CLUSTER", help="The Ray cluster, or its name."),

@@ -26,8 +26,8 @@ class Result(Protocol):
         """Return the result as a JSON object."""
         ...
 
-    def table(self) -> Sequence[tuple[str, str]]:
-        """Return the result as lines for people."""
+    def table(self) -> Sequence[Sequence[str]]:
+        """Return the result as rows of words for people."""
         ...
 
 
@@ -36,20 +36,13 @@ def show(result: Result, *, as_json: bool) -> None:
     if as_json:
         write(json.dumps(result.to_json(), ensure_ascii=False))
     else:
-        write("\n".join([table(result.table()), *result.lines]))
+        write("\n".join(filter(None, [columns(result.table()), *result.lines])))
 
 
-def table(rows: Sequence[tuple[str, str]]) -> str:
-    """Return label and value in two aligned columns."""
-    width = max((len(label) for label, _ in rows), default=0)
-    return "\n".join(f"{label:<{width}}  {value}".rstrip() for label, value in rows)
-
-
-def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows under a header, in aligned columns."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def write(text: str) -> None:

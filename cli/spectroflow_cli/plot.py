@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def plot(request: Request, archive: options.Archive, spectrum: options.Selector, out: options.OutHtml) -> Result:
     """Draw one spectrum with its lines, residual and flags."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.plot(archive, spectrum, out, options=request.options())

@@ -91,9 +91,13 @@ class Bar:
                 self._progress.update(self._task, detail="")
             self._task = self._progress.add_task(str(tree["job"]), total=tree["rows"] or None, detail="")
         elif name == "progress" and self._task is not None:
-            self._progress.update(self._task, completed=tree["rows_done"], total=tree["rows"] or None, detail=_rate(tree))
+            self._progress.update(
+                self._task, completed=tree["rows_done"], total=tree["rows"] or None, detail=_rate(tree)
+            )
         elif name == "run_finished" and self._task is not None:
-            self._progress.update(self._task, completed=tree["rows"], total=tree["rows"] or None, detail=_outcomes(tree))
+            self._progress.update(
+                self._task, completed=tree["rows"], total=tree["rows"] or None, detail=_outcomes(tree)
+            )
         elif name not in {"progress", "run_finished"}:
             text = describe(tree)
             if text:

@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def report(request: Request, path: options.Any_, out: options.OutHtml) -> Result:
     """Write one self-contained page about a run, a model or an archive."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.write_report(path, out, options=request.options())

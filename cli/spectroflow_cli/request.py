@@ -70,7 +70,9 @@ def parse_workers(text: str | None) -> int | tuple[int, int] | None:
         return int(low)
     if low.isdecimal() and high.isdecimal() and 1 <= int(low) <= int(high):
         return int(low), int(high)
-    raise UsageError(f"--workers {text!r} is neither a number nor a range", remedy="For example: --workers 4 or --workers 2..16.")
+    raise UsageError(
+        f"--workers {text!r} is neither a number nor a range", remedy="For example: --workers 4 or --workers 2..16."
+    )
 
 
 def pair(sources: Sequence[str] | None, targets: Sequence[str] | None) -> list[tuple[str, str]]:

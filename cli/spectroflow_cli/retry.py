@@ -17,6 +17,6 @@ def retry(
     source: options.RetrySources = None,
 ) -> Result:
     """Try records again that failed, after their cause was mended."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.retry(archive, run=run, only_failed=only_failed, sources=source or [], options=request.options())

@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def run(request: Request, pipeline: options.Pipeline) -> Result:
     """Do the whole night: convert, fit, train, transfer, evaluate, report."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.run_pipeline(pipeline, options=request.options())

@@ -16,7 +16,7 @@ def simulate(
     modality: options.Modalities = None,
 ) -> Result:
     """Make synthetic spectra of materials with known lines, as files or as an archive."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     chosen = request.options(modalities=modality)
     return jobs.simulate(out, form=options.SimulateFormat(form).value, options=chosen)

@@ -18,7 +18,7 @@ def train(
     folds: options.Folds = None,
 ) -> Result:
     """Learn how the modalities of one material relate; default: every pair that the archive has."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     overrides = [] if folds is None else [f"train.folds={folds}"]
     return jobs.train(archive, model, pairs=pair(source, target), options=request.options(overrides=overrides))

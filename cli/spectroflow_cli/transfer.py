@@ -19,8 +19,6 @@ def transfer(
     library: options.Library = None,
 ) -> Result:
     """Generate the modalities that were never measured, with a confidence for each spectrum."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
-    return jobs.transfer(
-        model, archive, out, pairs=pair(source, target), library=library, options=request.options()
-    )
+    return jobs.transfer(model, archive, out, pairs=pair(source, target), library=library, options=request.options())

@@ -11,6 +11,6 @@ from spectroflow_cli.request import Request
 @job
 def verify(request: Request, archive: options.Archive) -> Result:
     """Read everything again and compare it with the digests; exit with 3 where a byte differs."""
-    from spectroflow import jobs
+    from spectroflow.jobs import commands as jobs
 
     return jobs.verify(archive, options=request.options())
