@@ -8,16 +8,16 @@ from spectroflow.storage import Location, UnitAlreadyDone, Written
 
 
 def marker(unit: str = "g0-000001", fingerprint: str = "f" * 64, **changes) -> Marker:
-    fields = dict(
-        unit=unit,
-        attempt=1,
-        rows=8,
-        codes={"OK": 7, "BAD_NUMBER": 1},
-        metrics={"n": 8, "text": "µm"},
-        keys={"segments/g0/x": Written(12, "ab" * 16)},
-        fingerprint=fingerprint,
-        seconds=0.25,
-    )
+    fields = {
+        "unit": unit,
+        "attempt": 1,
+        "rows": 8,
+        "codes": {"OK": 7, "BAD_NUMBER": 1},
+        "metrics": {"n": 8, "text": "µm"},
+        "keys": {"segments/g0/x": Written(12, "ab" * 16)},
+        "fingerprint": fingerprint,
+        "seconds": 0.25,
+    }
     return Marker(**{**fields, **changes})
 
 

@@ -65,7 +65,7 @@ def test_groups_are_distinct():
 
 
 def test_fingerprint_is_what_decides_content_and_nothing_else():
-    base = dict(config={"fit": {"effort": "fast"}, "engine": {"in_flight": 2}}, digests={"code": "1"})
+    base = {"config": {"fit": {"effort": "fast"}, "engine": {"in_flight": 2}}, "digests": {"code": "1"}}
     plan = Numbers(40).plan(**base)
     same = [
         Numbers(40).plan(**base, base_version=7),
