@@ -2,11 +2,15 @@
 
 An expression is read as Python, but only comparisons, ``and``, ``or``, ``not``, ``in``, the constants
 and the four functions below are allowed; nothing is ever evaluated as code.
+
+A comparison with a missing value is neither true nor false, and such rows are left out, with ``not``
+as without; ``column is None`` and ``in (None, ...)`` find them.
 """
 
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,6 +36,9 @@ _FUNCTIONS: dict[str, Callable[[Any, str], Any]] = {
     "matches": lambda column, text: pc.match_substring_regex(column, text),
 }
 
+LONGEST = 4000
+"""Characters of an expression; what is longer could exhaust the stack of a parser."""
+
 _EXAMPLE = "For example: --where 'label == \"Quartz\" and laser in (532, 785)'."
 
 
@@ -51,12 +58,19 @@ def parse_where(expression: str, columns: Iterable[str]) -> pc.Expression:
     UsageError
         It is not such an expression, or a column is unknown.
     """
-    known = set(columns)
+    if len(expression) > LONGEST:
+        raise UsageError(
+            f"--where is {len(expression):,} characters long, and {LONGEST:,} are allowed", remedy=_EXAMPLE
+        )
     try:
-        tree = ast.parse(expression, mode="eval")
+        tree = ast.parse(expression.strip(), mode="eval")
+        return _Translator(expression, set(columns)).condition(tree.body)
     except (SyntaxError, ValueError):
         raise UsageError(f"--where {expression!r} is not an expression", remedy=_EXAMPLE) from None
-    return _Translator(expression, known).condition(tree.body)
+    except (MemoryError, RecursionError):
+        raise UsageError(f"--where {_shortened(expression)} is nested too deeply", remedy=_EXAMPLE) from None
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise _incomparable(expression, error) from None
 
 
 def select(table: pa.Table, expression: str | None) -> pa.Table:
@@ -65,10 +79,25 @@ def select(table: pa.Table, expression: str | None) -> pa.Table:
         return table
     try:
         return table.filter(parse_where(expression, table.column_names))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise UsageError(
-            f"--where {expression!r} compares what cannot be compared ({error})".replace("\n", " "), remedy=_EXAMPLE
-        ) from None
+    except pa.ArrowException as error:
+        raise _incomparable(expression, error) from None
+
+
+def _incomparable(expression: str, error: Exception) -> UsageError:
+    reason = str(error).replace("\n", " ")
+    return UsageError(f"--where {_shortened(expression)} compares what cannot be compared ({reason})", remedy=_EXAMPLE)
+
+
+def _shortened(expression: str) -> str:
+    return repr(expression if len(expression) <= 200 else expression[:197] + "...")
+
+
+def _balanced(join: Callable[[Any, Any], Any], parts: list[Any]) -> Any:
+    """Join conditions as a tree of little depth: Arrow walks it recursively."""
+    while len(parts) > 1:
+        joined = [join(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = joined + parts[2 * len(joined) :]
+    return parts[0]
 
 
 class _Translator:
@@ -78,11 +107,8 @@ class _Translator:
 
     def condition(self, node: ast.expr) -> Any:
         if isinstance(node, ast.BoolOp):
-            parts = [self.condition(value) for value in node.values]
-            result = parts[0]
-            for part in parts[1:]:
-                result = result & part if isinstance(node.op, ast.And) else result | part
-            return result
+            join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+            return _balanced(join, [self.condition(value) for value in node.values])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return ~self.condition(node.operand)
         if isinstance(node, ast.Compare):
@@ -92,28 +118,30 @@ class _Translator:
         raise self.refused(node)
 
     def comparison(self, node: ast.Compare) -> Any:
-        left, result = node.left, None
-        for operator, right in zip(node.ops, node.comparators, strict=True):
-            part = self.one_comparison(left, operator, right)
-            result = part if result is None else result & part
-            left = right
-        return result
+        sides = [node.left, *node.comparators]
+        parts = [
+            self.one_comparison(left, sign, right)
+            for left, sign, right in zip(sides, node.ops, sides[1:], strict=False)
+        ]
+        return _balanced(operator.and_, parts)
 
-    def one_comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Any:
-        if isinstance(operator, (ast.In, ast.NotIn)):
+    def one_comparison(self, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> Any:
+        if isinstance(sign, (ast.In, ast.NotIn)):
             values = self.constant(right)
             if not isinstance(values, (tuple, list)):
                 raise self.refused(right)
-            inside = self.operand(left).isin(list(values))
-            return inside if isinstance(operator, ast.In) else ~inside
-        if isinstance(operator, (ast.Is, ast.IsNot)) or self.is_none(right):
-            if not self.is_none(right):
-                raise self.refused(right)
-            absent = self.operand(left).is_null()
-            return absent if isinstance(operator, (ast.Is, ast.Eq)) else ~absent
-        compare = _COMPARISONS.get(type(operator))
-        if compare is None:
-            raise self.refused(left)
+            column = self.column(left)
+            # An empty list has no type that could match the column's.
+            inside = column.isin(list(values)) if values else ~(column.is_null() | column.is_valid())
+            return inside if isinstance(sign, ast.In) else ~inside
+        if self.is_none(left) and isinstance(sign, (ast.Eq, ast.NotEq)):
+            left, right = right, left
+        if self.is_none(right) and isinstance(sign, (ast.Is, ast.Eq, ast.IsNot, ast.NotEq)):
+            absent = self.column(left).is_null()
+            return absent if isinstance(sign, (ast.Is, ast.Eq)) else ~absent
+        compare = _COMPARISONS.get(type(sign))
+        if compare is None or self.is_none(left) or self.is_none(right):
+            raise self.refused(right)
         return compare(self.operand(left), self.operand(right))
 
     def call(self, node: ast.Call) -> Any:
@@ -123,17 +151,25 @@ class _Translator:
         text = self.constant(node.args[1])
         if not isinstance(text, str):
             raise self.refused(node.args[1])
-        return _FUNCTIONS[name](self.operand(node.args[0]), text)
+        return _FUNCTIONS[name](self.column(node.args[0]), text)
 
     def operand(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
-            if node.id not in self.known:
-                raise UsageError(
-                    f"--where {self.expression!r}: the record table has no column {node.id!r}",
-                    remedy=nearest(node.id, self.known) or f"Columns are {', '.join(sorted(self.known))}.",
-                )
-            return pc.field(node.id)
-        return pc.scalar(self.constant(node))
+            return self.column(node)
+        value = self.constant(node)
+        if not isinstance(value, (bool, int, float, str)):
+            raise self.refused(node)
+        return pc.scalar(value)
+
+    def column(self, node: ast.expr) -> Any:
+        if not isinstance(node, ast.Name):
+            raise self.refused(node)
+        if node.id not in self.known:
+            raise UsageError(
+                f"--where {self.expression!r}: the record table has no column {node.id!r}",
+                remedy=nearest(node.id, self.known) or f"Columns are {', '.join(sorted(self.known))}.",
+            )
+        return pc.field(node.id)
 
     def constant(self, node: ast.expr) -> Any:
         try:
@@ -146,5 +182,5 @@ class _Translator:
         return isinstance(node, ast.Constant) and node.value is None
 
     def refused(self, node: ast.expr) -> UsageError:
-        part = ast.unparse(node)
-        return UsageError(f"--where {self.expression!r}: {part!r} is not allowed there", remedy=_EXAMPLE)
+        part = _shortened(ast.unparse(node))
+        return UsageError(f"--where {_shortened(self.expression)}: {part} is not allowed there", remedy=_EXAMPLE)

@@ -12,6 +12,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+
 from spectroflow.errors import ArchiveError, SpectroFlowError
 from spectroflow.storage.location import Location
 from spectroflow.storage.zarr_store import LocationStore
@@ -101,7 +104,12 @@ class CheckedWriter:
 
 
 class CheckedStore(LocationStore):
-    """A zarr store that reads freely and writes through a :class:`CheckedWriter`."""
+    """A zarr store that writes through a :class:`CheckedWriter` and reads everything but leftovers.
+
+    zarr reads a shard before it writes one, to keep what is not overwritten. A unit writes whole shards,
+    so what an earlier attempt left under its keys is as good as absent here: it costs no reading, and a
+    damaged shard can be written anew.
+    """
 
     def __init__(self, writer: CheckedWriter, prefix: str, *, read_only: bool = False) -> None:
         super().__init__(writer.root / prefix, read_only=read_only)
@@ -111,6 +119,15 @@ class CheckedStore(LocationStore):
     def with_read_only(self, read_only: bool = False) -> CheckedStore:
         """Return the same store, with or without the right to write."""
         return CheckedStore(self._writer, self._prefix, read_only=read_only)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return the bytes of a key; None for one that the unit owns and has not written yet."""
+        full = f"{self._prefix}/{key}"
+        if full in self._writer.allowed and full not in self._writer.written:
+            return None
+        return await super().get(key, prototype, byte_range)
 
     def put(self, key: str, data: bytes | memoryview) -> None:
         """Write a key of the unit."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
+import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
@@ -30,18 +31,25 @@ def create(path: str, data: bytes) -> None:
         os.link(partial, path)
     except OSError as error:
         if isinstance(error, FileExistsError):
+            # A network file system may have made the link and lost its answer; two names then tell.
+            if os.stat(partial).st_nlink != 2:
+                raise
+        elif error.errno in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+            _create_without_links(path, data)
+        else:
             raise
-        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
-            raise
-        # A file system without hard links: the file is then exclusive, but not there all at once.
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with os.fdopen(handle, "wb") as target:
-            target.write(data)
-            target.flush()
-            os.fsync(target.fileno())
     finally:
         os.unlink(partial)
     _sync_folder(os.path.dirname(path))
+
+
+def _create_without_links(path: str, data: bytes) -> None:
+    """Create a file where there are no hard links: exclusive too, but not there all at once."""
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    with os.fdopen(handle, "wb") as target:
+        target.write(data)
+        target.flush()
+        os.fsync(target.fileno())
 
 
 def read(path: str, start: int | None, end: int | None) -> bytes:
@@ -67,26 +75,34 @@ def read(path: str, start: int | None, end: int | None) -> bytes:
 def walk(path: str) -> Iterator[tuple[str, int, float]]:
     """Yield ``(path, size, modification time)`` of every file below a folder, sorted by path.
 
-    Links to folders are not followed, so that a link to a parent cannot loop.
+    Links to folders are not followed, so that a link to a parent cannot loop. What vanishes on the way,
+    as ``*.partial`` files do when they get their names, is left out.
     """
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-    except NotADirectoryError:
+        entries = sorted(os.scandir(path), key=_path_order)
+    except (NotADirectoryError, FileNotFoundError):
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from walk(entry.path)
         elif entry.is_file():
-            status = entry.stat()
-            yield entry.path, status.st_size, status.st_mtime
+            with suppress(FileNotFoundError):
+                status = entry.stat()
+                yield entry.path, status.st_size, status.st_mtime
+
+
+def _path_order(entry: os.DirEntry[str]) -> str:
+    """Sort folders by what their files' paths begin with, so that ``a.b`` comes before ``a/b`` as in a bucket."""
+    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
 
 
 def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
-    partial = f"{path}.{os.getpid()}-{threading.get_ident()}{PARTIAL_SUFFIX}"
+    # Random, because process numbers of two machines on one network file system may be equal.
+    partial = f"{path}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
     try:
         file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
     except FileNotFoundError:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(os.path.dirname(path), durable)
         file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
     try:
         with file:
@@ -99,6 +115,18 @@ def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
         Path(partial).unlink(missing_ok=True)
         raise
     return partial
+
+
+def _make_folder(path: str, durable: bool) -> None:
+    """Make a folder and those above it; ``durable`` forces each new name to disk."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        Path(folder).mkdir(exist_ok=True)
+        if durable:
+            _sync_folder(os.path.dirname(folder))
 
 
 def _sync_folder(path: str) -> None:

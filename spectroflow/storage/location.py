@@ -16,6 +16,9 @@ from spectroflow.errors import InvalidInput, SpectroFlowError, UsageError
 from spectroflow.storage import local
 from spectroflow.storage.remote import file_system, retrying
 
+_CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+"""Protocols whose fsspec package turns ``mode="create"`` into a conditional put."""
+
 
 class AlreadyExists(SpectroFlowError):
     """Something of that name is there already, so it was not created."""
@@ -157,8 +160,8 @@ class Location:
         Raises
         ------
         AlreadyExists
-            It exists, with other content. The same content counts as success, because a first attempt
-            may have succeeded although its answer was lost.
+            It exists. On object storage the same content counts as success, because a first attempt may
+            have succeeded although its answer was lost.
         """
         try:
             if self.is_local:
@@ -260,6 +263,12 @@ class Location:
                 raise FileExistsError(self.path)
             self._fs().pipe_file(self.path, data)
             return
+        if self.protocol not in _CONDITIONAL:
+            raise UsageError(
+                f"{self.protocol}:// storage cannot create an object exclusively, which commits rely on",
+                where=str(self),
+                remedy="Keep archives on local disks, S3, Google Cloud Storage or Azure.",
+            )
         self._fs().pipe_file(self.path, data, mode="create")
 
     def _read_or_none(self) -> bytes | None:

@@ -14,7 +14,18 @@ ATTEMPTS = 6
 LONGEST_WAIT = 20.0
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-_TRANSIENT_CODES = ("SlowDown", "503", "500", "502", "504", "429", "InternalError", "ServiceUnavailable", "Timeout")
+_TRANSIENT_CODES = (
+    "SlowDown",
+    "503",
+    "500",
+    "502",
+    "504",
+    "429",
+    "InternalError",
+    "ServiceUnavailable",
+    "Timeout",
+    "ConditionalRequestConflict",
+)
 
 T = TypeVar("T")
 
@@ -72,6 +83,12 @@ def retrying(action: Callable[[], T], *, where: str) -> T:
                 f"access is denied ({error})", where=where, remedy="Check the credentials and the bucket's policy."
             ) from error
         except Exception as error:
+            if "Credential" in type(error).__name__:
+                raise Unreachable(
+                    f"there are no usable credentials ({error})",
+                    where=where,
+                    remedy="Set them in the environment, in a profile or by the instance's role.",
+                ) from error
             if not is_transient(error):
                 raise
             if attempt == ATTEMPTS:
