@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import zarr
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BloscShuffle
+from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
 from spectroflow.config import ArchiveConfig
@@ -107,7 +109,10 @@ class Layout:
         group = zarr.create_group(memory, attributes=dict(attributes))
         for array in self.arrays:
             self._create_array(group, array)
-        zarr.consolidate_metadata(memory)
+        with warnings.catch_warnings():
+            # Consolidated metadata of format 3 is zarr-python's own convention; xarray and others read it.
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            zarr.consolidate_metadata(memory)
         store = LocationStore(root / self.path)
         for key in sorted(memory._store_dict, key=lambda name: (name == "zarr.json", name)):
             store.put(key, memory._store_dict[key].to_bytes())

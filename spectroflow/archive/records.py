@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -52,3 +55,10 @@ def encode_table(table: pa.Table) -> bytes:
 def read_part(location: Location, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one part, or some of its columns."""
     return pq.read_table(pa.BufferReader(location.read_bytes()), columns=list(columns) if columns else None)
+
+
+def record_digest(axis: npt.NDArray[np.float64], intensity: npt.NDArray[np.float32]) -> str:
+    """Return the digest of a record's content: BLAKE2b-128 of its axis and intensity as stored."""
+    content = hashlib.blake2b(np.ascontiguousarray(axis, "<f8").tobytes(), digest_size=16)
+    content.update(np.ascontiguousarray(intensity, "<f4").tobytes())
+    return content.hexdigest()

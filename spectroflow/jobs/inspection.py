@@ -1,0 +1,172 @@
+"""Looking at archives, runs and models: what is there, what is running, what failed and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from spectroflow import status as codes
+from spectroflow.archive import Archive, latest_version, version_numbers
+from spectroflow.engine.ledger import Ledger
+from spectroflow.engine.plan import PLAN_NAME, Plan, load_plan
+from spectroflow.engine.quarantine import all_failures
+from spectroflow.errors import ArchiveError, InvalidInput
+from spectroflow.jobs.summary import Rows, Summary
+from spectroflow.storage import Location
+
+SHOWN_FAILURES = 20
+
+
+def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
+    """Tell how far the runs of an archive are and what failed in them.
+
+    Parameters
+    ----------
+    path
+        An archive, or one run of it (``ARCHIVE/runs/<run>``); the run may still be going on.
+    limit
+        Most failures listed for people; ``details["failures"]`` holds them all.
+    """
+    location = _existing(path)
+    if (location / PLAN_NAME).exists():
+        runs, root = [location], location.parent.parent
+    else:
+        root = location
+        runs = [location / "runs" / name for name in (location / "runs").list()]
+        if not runs and not version_numbers(root):
+            raise ArchiveError(
+                "this is neither an archive nor a run",
+                where=str(location),
+                remedy="Give an archive or ARCHIVE/runs/<run>.",
+            )
+    version = latest_version(root)
+    committed = {entry.run for entry in (*version.segments, *version.layers)} | {version.run}
+    tables, failures, total = [], [], Rows()
+    for run in runs:
+        if not (run / PLAN_NAME).exists():
+            continue
+        plan = load_plan(run)
+        entry = _run_state(plan, run, plan.run in committed)
+        tables.append(entry)
+        total = total + Rows(**entry["rows"])
+        failures += [{"run": plan.run, "unit": unit, **asdict(failure)} for unit, failure in all_failures(run)]
+    lines = [
+        f"{entry['run']}: {entry['state']}, {entry['units_done']} of {entry['units']} units, "
+        f"{entry['rows']['ok']:,} ok, {entry['rows']['failed']:,} failed, {entry['rows']['skipped']:,} skipped"
+        for entry in tables
+    ]
+    bad = [f for f in failures if codes.outcome_of(codes.code_of(f["code"])) == "failed"]
+    lines += [
+        f"{failure['code']}  {failure['source'] or failure['unit']}: {failure['reason']}. {failure['remedy']}"
+        for failure in bad[:limit]
+    ]
+    if len(bad) > limit:
+        lines.append(f"... and {len(bad) - limit:,} more; --json lists all of them")
+    return Summary(
+        "status",
+        status="done",
+        rows=total,
+        output=str(location),
+        details={"version": version.number, "runs": tables, "failures": failures},
+        lines=lines,
+    )
+
+
+def _run_state(plan: Plan, run: Location, committed: bool) -> dict[str, Any]:
+    ledger = Ledger(run, plan.fingerprint)
+    done = ledger.names()
+    counts: Counter[str] = Counter()
+    for _, marker in ledger.read_all(sorted(done)):
+        if not isinstance(marker, ArchiveError):
+            counts.update(marker.codes)
+    outcomes: Counter[str] = Counter()
+    for name, number in counts.items():
+        outcomes[codes.outcome_of(codes.code_of(name))] += number
+    state = "committed" if committed else ("complete, not committed" if len(done) == plan.unit_count else "unfinished")
+    return {
+        "run": plan.run,
+        "job": plan.job,
+        "state": state,
+        "units": plan.unit_count,
+        "units_done": len(done),
+        "codes": dict(sorted(counts.items())),
+        "rows": {
+            "total": plan.rows,
+            "ok": outcomes["ok"],
+            "failed": outcomes["failed"],
+            "skipped": outcomes["skipped"],
+        },
+    }
+
+
+def inspect(path: str) -> Summary:
+    """Describe an archive or a model directory.
+
+    Parameters
+    ----------
+    path
+        Path or URL.
+
+    Raises
+    ------
+    InvalidInput
+        It is neither.
+    """
+    location = _existing(path)
+    if (location / "card.json").exists():
+        return _inspect_model(location)
+    if not version_numbers(location):
+        raise InvalidInput("this is neither an archive nor a model", where=str(location), remedy="Check the path.")
+    opened = Archive(location)
+    version = opened.version
+    segments = [
+        {
+            **entry.model_dump(),
+            "layers": [f"{layer.kind} {layer.config}" for layer in version.layers if layer.segment == entry.id],
+        }
+        for entry in version.segments
+    ]
+    counts = opened.counts
+    outcomes = Counter(
+        {
+            kind: sum(
+                number
+                for table in counts.values()
+                for name, number in table.items()
+                if codes.outcome_of(codes.code_of(name)) == kind
+            )
+            for kind in ("ok", "failed", "skipped")
+        }
+    )
+    lines = [f"version {version.number}, committed {version.created} by {version.command} ({version.run})"]
+    for modality, table in sorted(counts.items()):
+        parts = ", ".join(f"{number:,} {name.lower()}" for name, number in sorted(table.items()))
+        lines.append(f"{modality}: {parts}")
+    lines += [
+        f"segment {entry['id']}: {entry['rows']:,} rows, {entry['origin']}, "
+        f"layers: {', '.join(entry['layers']) or 'none'}"
+        for entry in segments
+    ]
+    return Summary(
+        "inspect",
+        run=version.run,
+        rows=Rows(sum(outcomes.values()), outcomes["ok"], outcomes["failed"], outcomes["skipped"]),
+        output=str(location),
+        details={"version": version.model_dump(mode="json"), "segments": segments, "counts": counts},
+        lines=lines,
+    )
+
+
+def _inspect_model(location: Location) -> Summary:
+    card = json.loads((location / "card.json").read_bytes())
+    lines = [f"{key}: {value}" for key, value in card.items() if isinstance(value, (str, int, float))]
+    return Summary("inspect", output=str(location), details={"card": card}, lines=lines)
+
+
+def _existing(path: str) -> Location:
+    location = Location.parse(path)
+    if not location.exists():
+        raise InvalidInput("there is nothing here", where=str(location), remedy="Check the path.")
+    return location

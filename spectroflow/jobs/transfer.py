@@ -1,0 +1,355 @@
+"""The transfer job: generate the modalities that were never measured, row by row of every segment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spectroflow import status
+from spectroflow.archive import Archive, LayerEntry, SegmentEntry, add_segments, commit, latest_version
+from spectroflow.archive.arrays import Array, Layout
+from spectroflow.archive.records import encode, record_digest
+from spectroflow.archive.segment import create_segment, records_key, segment_layout
+from spectroflow.config import Config, digest
+from spectroflow.engine.plan import Estimate, Plan
+from spectroflow.engine.processor import Failure, Resources, UnitResult
+from spectroflow.engine.unit import Group, Unit
+from spectroflow.errors import InvalidInput
+from spectroflow.jobs.grids import Gridded, grid_rows
+from spectroflow.jobs.options import JobOptions
+from spectroflow.jobs.running import additive, finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.summary import Summary
+from spectroflow.modality import Modality, lookup, resolve
+from spectroflow.models.generator import Generated, Generator
+from spectroflow.storage import CheckedWriter, Location
+
+VERDICTS = ("accept", "review", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One segment to generate from: the input with its lines, and the modality to make of it."""
+
+    segment: SegmentEntry
+    lines: LayerEntry | None
+    source: str
+    target: str
+
+
+@dataclass(slots=True)
+class TransferProcessor:
+    """Generates spectra for the rows of input segments.
+
+    Attributes
+    ----------
+    archive, version
+        What is read.
+    out
+        What is written.
+    model
+        Directory of the generator.
+    tasks
+        What each group of units is.
+    config
+        The whole configuration.
+    """
+
+    archive: Location
+    version: int
+    out: Location
+    model: Location
+    tasks: dict[str, Task]
+    config: Config
+    resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
+    _generator: Generator | None = field(default=None, repr=False)
+    _archive: Archive | None = field(default=None, repr=False)
+    merge = staticmethod(additive)
+
+    def setup(self) -> None:
+        """Load the model, onto a GPU if the worker has one."""
+        self._generator = Generator.load(self.model, device="cuda" if self.resources.gpus else "cpu")
+        self._archive = Archive(self.archive, self.version)
+
+    def keys(self, unit: Unit) -> frozenset[str]:
+        """Return the shards of the generated arrays and of the record table."""
+        layout = out_layout(unit.group, self.tasks[unit.group], self.config)
+        shards = range(unit.shard_start, unit.shard_stop)
+        records = frozenset(records_key(unit.group, shard) for shard in shards)
+        return records.union(*(layout.keys(shard) for shard in shards))
+
+    def process(self, unit: Unit, writer: CheckedWriter, skip: Mapping[int, str]) -> UnitResult:
+        """Generate and write the unit shard by shard."""
+        task = self.tasks[unit.group]
+        layout = out_layout(unit.group, task, self.config)
+        store = writer.zarr_store(layout.path)
+        codes: Counter[str] = Counter()
+        verdicts: Counter[str] = Counter()
+        for shard in range(unit.shard_start, unit.shard_stop):
+            start, stop = layout.span(shard)
+            state, arrays = self._generate(task, start, stop, skip)
+            layout.write(store, shard, arrays)
+            rows = self._records(task, shard, start, arrays)
+            writer.put(records_key(unit.group, shard), encode(rows))
+            codes.update(status.NAMES[int(code)] for code in state)
+            verdicts.update(VERDICTS[int(v)] for v in arrays["verdict"][state == status.OK])
+        direction = {"spectra": codes["OK"], "verdicts": dict(verdicts)}
+        return UnitResult(dict(codes), self._failures(unit, codes, skip), {f"{task.source}_{task.target}": direction})
+
+    def probe(self, unit: Unit, rows: range) -> None:
+        """Generate rows without writing."""
+        self._generate(self.tasks[unit.group], rows.start, rows.stop, {})
+
+    def _generate(self, task: Task, start: int, stop: int, skip: Mapping[int, str]) -> tuple[Array, dict[str, Array]]:
+        modalities = resolve(self.config.modality)
+        gridded = grid_rows(self.archive, task.segment, task.lines, modalities[task.source], start, stop)
+        state = row_states(gridded, start, skip)
+        usable = np.flatnonzero(state == status.OK)
+        made = self._run_model(task, gridded, usable, self._digests(task.segment, start, stop))
+        grid = modalities[task.target].grid.axis()
+        rows = stop - start
+        arrays: dict[str, Array] = {
+            "intensity": np.full((rows, grid.size), np.nan, np.float32),
+            "uncertainty": np.full((rows, grid.size), np.nan, np.float32),
+            "axis": np.full((rows, grid.size), np.nan, np.float64),
+            "confidence": np.full(rows, np.nan, np.float32),
+            "verdict": np.full(rows, status.NOT_DONE, np.uint8),
+            "status": state,
+        }
+        arrays["axis"][usable] = grid
+        arrays["intensity"][usable] = made.intensity
+        arrays["uncertainty"][usable] = made.uncertainty
+        arrays["confidence"][usable] = made.confidence
+        arrays["verdict"][usable] = judge(made.confidence, self.config)
+        return state, arrays
+
+    def _run_model(self, task: Task, gridded: Gridded, rows: Array, digests: Sequence[str]) -> Generated:
+        assert self._generator is not None, "setup() comes first"
+        return self._generator.generate(
+            gridded.values[rows],
+            gridded.valid[rows],
+            gridded.lines[rows],
+            task.source,
+            task.target,
+            [digests[row] for row in rows],
+        )
+
+    def _digests(self, segment: SegmentEntry, start: int, stop: int) -> list[str]:
+        """Return the record digests of rows, which seed whatever is random about them."""
+        assert self._archive is not None, "setup() comes first"
+        digests: list[str] = []
+        for shard in range(start // segment.shard_rows, -(-stop // segment.shard_rows)):
+            table = self._archive.shard_records(segment, shard)
+            digests += [value or "" for value in table["digest"].to_pylist()]
+        first = start // segment.shard_rows * segment.shard_rows
+        return digests[start - first : stop - first]
+
+    def _records(self, task: Task, shard: int, start: int, arrays: dict[str, Array]) -> list[dict[str, Any]]:
+        assert self._archive is not None, "setup() comes first"
+        result = []
+        for i, record in enumerate(self._archive.shard_records(task.segment, shard).to_pylist()):
+            ok = arrays["status"][i] == status.OK
+            axis, intensity = arrays["axis"][i], arrays["intensity"][i]
+            result.append(
+                {
+                    "row": start + i,
+                    "sample_id": record["sample_id"],
+                    "label": record["label"],
+                    "formula": record["formula"],
+                    "source": f"{task.segment.id}/{start + i}",
+                    "record": 0,
+                    "digest": record_digest(axis, intensity) if ok else None,
+                    "status": int(arrays["status"][i]),
+                    "points": axis.size if ok else 0,
+                    "axis_min": float(axis[0]) if ok else None,
+                    "axis_max": float(axis[-1]) if ok else None,
+                    "metadata": json.dumps({"input_digest": record["digest"], "input_modality": task.source}),
+                }
+            )
+        return result
+
+    @staticmethod
+    def _failures(unit: Unit, codes: Counter[str], skip: Mapping[int, str]) -> list[Failure]:
+        remedy = "Generate it again with spectroflow retry after the cause is removed."
+        return [
+            Failure(row, code, unit.group, "generating from this record ended its worker", remedy)
+            for row, code in skip.items()
+            if codes[code]
+        ]
+
+
+def row_states(gridded: Gridded, start: int, skip: Mapping[int, str]) -> Array:
+    """Return the status of rows before anything is generated: uint8, shape ``(rows,)``."""
+    state = np.where(gridded.ok, status.OK, status.code_of("INPUT_NOT_OK")).astype(np.uint8)
+    state[gridded.ok & ~gridded.valid.any(axis=1)] = status.code_of("OUTSIDE_GRID")
+    for row, code in skip.items():
+        if start <= row < start + len(state):
+            state[row - start] = status.code_of(code)
+    return state
+
+
+def judge(confidence: Array, config: Config) -> Array:
+    """Return verdicts for confidences: 0 accept, 1 review, 2 reject."""
+    thresholds = (config.transfer.accept_confidence, config.transfer.review_confidence)
+    accept, review = (confidence >= threshold for threshold in thresholds)
+    return np.where(accept, 0, np.where(review, 1, 2)).astype(np.uint8)
+
+
+def out_layout(group: str, task: Task, config: Config) -> Layout:
+    """Return the arrays of the generated segment; its shards hold the same rows as the input's."""
+    target = lookup(task.target, resolve(config.modality))
+    return segment_layout(
+        group,
+        task.segment.rows,
+        target,
+        config.archive,
+        generated=True,
+        shard_rows=task.segment.shard_rows,
+        capacity=target.grid.points,
+    )
+
+
+def transfer(
+    model: str,
+    archive: str,
+    out: str,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    library: str | None = None,
+    options: JobOptions,
+) -> Summary:
+    """Generate spectra of other modalities for every record of an archive.
+
+    Parameters
+    ----------
+    model
+        Directory of a trained generator.
+    archive
+        What to read.
+    out
+        Archive to write: row-aligned segments with origin ``generated``.
+    pairs
+        Directions; all that the model knows if empty.
+    library
+        A structure library.
+
+    Raises
+    ------
+    ModelError
+        The model does not know a direction, or has another grid than the configuration.
+    """
+    opened = Archive(archive)
+    modalities = resolve(options.config.modality)
+    generator = Generator.load(Location.parse(model))
+    directions = list(pairs) or generator.directions
+    for source, target in directions:
+        lookup(source, modalities)
+        lookup(target, modalities)
+        generator.require(source, target, modalities)
+    target_root = Location.parse(out)
+    tasks = _tasks(opened, directions, generator.digest, options, target_root)
+    if not tasks:
+        return nothing_to_do("transfer", target_root, "everything was generated before by this model")
+    plan = _plan(opened, target_root, tasks, generator.digest, model, options)
+    if options.dry_run:
+        return planned("transfer", plan, target_root)
+    gpus = 1.0 if generator.wants_gpu() else 0.0
+    processor = TransferProcessor(
+        opened.root,
+        opened.version.number,
+        target_root,
+        Location.parse(model),
+        tasks,
+        options.config,
+        Resources(gpus=gpus, memory_bytes=plan.estimate.memory_bytes),
+    )
+    result = run_plan(
+        plan, processor, target_root, options, lambda: _create(target_root, tasks, opened, generator.digest, options)
+    )
+    entries = [
+        SegmentEntry(
+            id=name,
+            modality=task.target,
+            rows=task.segment.rows,
+            shard_rows=task.segment.shard_rows,
+            origin="generated",
+            run=plan.run,
+            source_segment=task.segment.id,
+        )
+        for name, task in tasks.items()
+    ]
+    facts = {"input": str(opened.root), "input_version": opened.version.number, "model": str(Location.parse(model))}
+    version = commit(
+        target_root,
+        lambda base: add_segments(base, entries, attributes=facts),
+        command="transfer",
+        run=plan.run,
+    )
+    return finished("transfer", result, target_root, options, version=version.number, directions=result.metrics)
+
+
+def _tasks(
+    opened: Archive, directions: Sequence[tuple[str, str]], model: str, options: JobOptions, out: Location
+) -> dict[str, Task]:
+    known = {entry.id for entry in latest_version(out).segments}
+    tasks = {}
+    for source, target in directions:
+        segments = opened.segments(source)
+        if not segments:
+            raise InvalidInput(
+                f"the archive has no {source} spectra",
+                where=str(opened.root),
+                remedy=f"It has {', '.join(opened.modalities)}; choose --from among them.",
+            )
+        for segment in segments:
+            lines = opened.lines_layer(segment.id)
+            made_of = {
+                "segment": segment.id,
+                "lines": lines.id if lines else None,
+                "model": model,
+                "config": options.config.transfer.model_dump(mode="json"),
+            }
+            name = f"{source}-to-{target}-{digest(made_of, 12)}"
+            if name not in known:
+                tasks[name] = Task(segment, lines, source, target)
+    return tasks
+
+
+def _plan(
+    opened: Archive, out: Location, tasks: dict[str, Task], model_digest: str, model: str, options: JobOptions
+) -> Plan:
+    groups = [Group(name=n, rows=t.segment.rows, shard_rows=t.segment.shard_rows) for n, t in tasks.items()]
+    layouts = [out_layout(name, task, options.config) for name, task in tasks.items()]
+    shard = max(sum(array.row_bytes for array in layout.arrays) * layout.shard_rows for layout in layouts)
+    return Plan.of(
+        job="transfer",
+        command={"model": model, "archive": str(opened.root), "out": str(out)},
+        base_version=opened.version.number,
+        config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
+        groups=groups,
+        unit_shards=options.config.engine.unit_shards,
+        digests={"model": model_digest},
+        estimate=Estimate(
+            units=sum(group.count(options.config.engine.unit_shards) for group in groups),
+            rows=sum(group.rows for group in groups),
+            bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts),
+            memory_bytes=(900 << 20) + 6 * shard,
+        ),
+    )
+
+
+def _create(root: Location, tasks: dict[str, Task], opened: Archive, model: str, options: JobOptions) -> None:
+    modalities: dict[str, Modality] = resolve(options.config.modality)
+    for name, task in tasks.items():
+        extra = {
+            "intensity_unit": "relative to the strongest line",
+            "source_modality": task.source,
+            "source_segment": task.segment.id,
+            "source_archive": str(opened.root),
+            "model_digest": model,
+        }
+        create_segment(root, out_layout(name, task, options.config), modalities[task.target], "generated", extra)
