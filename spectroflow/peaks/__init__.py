@@ -1,1 +1,32 @@
-"""peaks."""
+"""Lines of a spectrum: detected, fitted, with honest uncertainties.
+
+>>> from spectroflow import peaks
+>>> result = peaks.fit(axis, intensity)
+>>> result.column("center")
+
+Importing this package compiles nothing; the first fit loads the kernels, from disk if they were
+compiled before.
+"""
+
+from __future__ import annotations
+
+from spectroflow.peaks.api import BatchFit, Fit, fit, fit_batch
+from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
+from spectroflow.peaks.settings import FitSettings, settings_for
+from spectroflow.peaks.shapes import area, profile, render, thompson_cox_hastings
+
+__all__ = [
+    "FIT_QUANTITIES",
+    "LINE_PARAMETERS",
+    "BatchFit",
+    "Fit",
+    "FitSettings",
+    "Flag",
+    "area",
+    "fit",
+    "fit_batch",
+    "profile",
+    "render",
+    "settings_for",
+    "thompson_cox_hastings",
+]

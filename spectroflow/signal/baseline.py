@@ -137,7 +137,7 @@ if not COMPILED:
     from scipy.linalg import solveh_banded
     from scipy.special import expit
 
-    def whittaker(y: Array, weight: Array, lam: float) -> Array:  # noqa: F811
+    def whittaker(y: Array, weight: Array, lam: float) -> Array:
         """Solve ``(W + lam D'D) z = W y`` with second differences ``D``."""
         n = y.size
         bands = np.zeros((3, n))
@@ -152,7 +152,7 @@ if not COMPILED:
         solution: Array = solveh_banded(bands, weight * y, lower=True)
         return solution
 
-    def arpls_kernel(y: Array, use: Array, lam: float, max_iterations: int, tolerance: float) -> Array:  # noqa: F811
+    def arpls_kernel(y: Array, use: Array, lam: float, max_iterations: int, tolerance: float) -> Array:
         """Return the arPLS background of ``y``."""
         weight = use.copy()
         background = y.copy()

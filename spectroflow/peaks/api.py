@@ -1,0 +1,191 @@
+"""Fitting spectra from Python: one, or many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spectroflow.errors import UsageError
+from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
+from spectroflow.peaks.settings import Baseline, Effort, FitSettings, Shape, settings_for
+from spectroflow.status import FAILED, OK
+
+if TYPE_CHECKING:
+    from spectroflow.modality import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The lines of one spectrum.
+
+    Attributes
+    ----------
+    lines
+        float64 ``(lines, parameters)``, by ascending centre; columns as in :data:`LINE_PARAMETERS`.
+    quantities
+        Of the whole spectrum, by the names in :data:`FIT_QUANTITIES`.
+    shape
+        The profile that the lines describe, for :func:`render`.
+    settings
+        What the fit was allowed to do.
+    """
+
+    lines: npt.NDArray[np.float64]
+    quantities: dict[str, float]
+    shape: Shape
+    settings: FitSettings
+
+    @property
+    def flags(self) -> Flag:
+        """The flags of the spectrum."""
+        return Flag(int(self.quantities["flags"]))
+
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """Return one parameter of all lines."""
+        column: npt.NDArray[np.float64] = self.lines[:, LINE_PARAMETERS.index(name)]
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFit:
+    """The lines of many spectra.
+
+    Attributes
+    ----------
+    lines
+        float32 ``(spectra, slots, parameters)``, NaN in unused slots.
+    fit
+        float32 ``(spectra, quantities)``.
+    status
+        uint8 ``(spectra,)``: 0, or a code of :mod:`spectroflow.status`.
+    """
+
+    lines: npt.NDArray[np.float32]
+    fit: npt.NDArray[np.float32]
+    status: npt.NDArray[np.uint8]
+
+
+def fit(
+    axis: npt.ArrayLike,
+    intensity: npt.ArrayLike,
+    *,
+    modality: Modality | None = None,
+    shape: Shape | None = None,
+    effort: Effort = "standard",
+    baseline: Baseline = "spline",
+    sigma: npt.ArrayLike | None = None,
+    mask: npt.ArrayLike | None = None,
+    settings: FitSettings | None = None,
+    **options: Any,
+) -> Fit:
+    """Find and fit the lines of one spectrum.
+
+    Parameters
+    ----------
+    axis, intensity
+        Shape ``(points,)``: as measured, neither smoothed nor resampled nor clipped. Points where either
+        is not finite are left out.
+    modality
+        Gives line shape, bounds of the width and X-ray wavelengths. Without one: pseudo-Voigt lines of 1.5
+        to 60 points.
+    shape, effort, baseline, options
+        Fields of :class:`FitSettings`, over those of the modality.
+    sigma
+        Standard deviation of the noise, one or one per point. Estimated where None.
+    mask
+        True where a point may be used.
+    settings
+        All settings at once, instead of ``modality`` and the fields.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    UsageError
+        The arrays do not fit together, or a setting is not known. Whatever is wrong with the values of a
+        spectrum becomes a flag instead.
+    """
+    x = np.asarray(axis, dtype=np.float64)
+    y = np.array(intensity, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise UsageError(
+            f"axis {x.shape} and intensity {y.shape} do not match", remedy="Give two arrays of the same length."
+        )
+    if mask is not None:
+        usable = np.asarray(mask, dtype=bool)
+        if usable.shape != y.shape:
+            raise UsageError(f"mask {usable.shape} does not match {y.shape}", remedy="Give one value per point.")
+        y[~usable] = np.nan
+    noise = np.zeros(0) if sigma is None else np.atleast_1d(np.asarray(sigma, dtype=np.float64))
+    if noise.size > 1 and noise.shape != y.shape:
+        raise UsageError(f"sigma {noise.shape} does not match {y.shape}", remedy="Give one value, or one per point.")
+    if settings is None:
+        given: dict[str, Any] = {"effort": effort, "baseline": baseline, **options}
+        if shape is not None:
+            given["shape"] = shape
+        base = settings_for(modality) if modality is not None else FitSettings()
+        settings = FitSettings(**{name: getattr(base, name) for name in base.__slots__} | given)
+    from spectroflow.peaks.row import fit_row
+
+    lines = np.empty((settings.slots, len(LINE_PARAMETERS)))
+    quantities = np.empty(len(FIT_QUANTITIES))
+    fit_row(x, y, noise, settings.plan(), lines, quantities)
+    kept = int(quantities[0])
+    return Fit(
+        lines=lines[:kept].copy(),
+        quantities=dict(zip(FIT_QUANTITIES, quantities.tolist(), strict=True)),
+        shape=settings.rendered_shape,
+        settings=settings,
+    )
+
+
+def fit_batch(axis: npt.ArrayLike, intensity: npt.ArrayLike, settings: FitSettings) -> BatchFit:
+    """Find and fit the lines of many spectra.
+
+    Each row is fitted by itself: its result does not depend on the others. The GIL is released, so that
+    threads fit batches side by side.
+
+    Parameters
+    ----------
+    axis
+        Shape ``(spectra, points)``, or ``(points,)`` where all share one.
+    intensity
+        Shape ``(spectra, points)``; NaN where there is no data.
+    settings
+        What the fits may do; see :func:`settings_for`.
+
+    Returns
+    -------
+    BatchFit
+        A row that cannot be fitted has status NO_DATA or TOO_FEW_POINTS and says more in its flags.
+
+    Raises
+    ------
+    UsageError
+        The arrays do not fit together.
+    """
+    y = np.asarray(intensity)
+    if y.dtype not in (np.float32, np.float64):
+        y = y.astype(np.float64)
+    x = np.asarray(axis, dtype=np.float64)
+    if y.ndim != 2 or x.shape not in (y.shape, y.shape[1:]):
+        raise UsageError(
+            f"axis {x.shape} and intensity {y.shape} do not match",
+            remedy="Give intensity (spectra, points) and axis of the same shape or (points,).",
+        )
+    from spectroflow.peaks.batch import fit_rows
+
+    lines = np.empty((y.shape[0], settings.slots, len(LINE_PARAMETERS)), dtype=np.float32)
+    quantities = np.empty((y.shape[0], len(FIT_QUANTITIES)), dtype=np.float32)
+    fitted = np.empty(y.shape[0], dtype=np.bool_)
+    fit_rows(np.atleast_2d(x), y, settings.plan(), lines, quantities, fitted)
+    status = np.full(y.shape[0], OK, dtype=np.uint8)
+    empty = ~np.any(np.isfinite(y), axis=1)
+    status[~fitted] = FAILED["TOO_FEW_POINTS"]
+    status[~fitted & empty] = FAILED["NO_DATA"]
+    return BatchFit(lines=lines, fit=quantities, status=status)

@@ -1,0 +1,406 @@
+"""The least-squares kernel: Levenberg-Marquardt within bounds, with windows of influence."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spectroflow.peaks.normal import cross_block, factor, mixed_block, self_block, solve
+from spectroflow.peaks.profiles import (
+    VOIGT,
+    add_pseudo_voigt,
+    pseudo_voigt_derivatives,
+    reach,
+)
+from spectroflow.peaks.voigt import add_voigt, voigt_derivatives
+from spectroflow.signal.compiled import jit
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+#: Kinds of background term: none or linear in its coefficients; ``a exp(-b x)``.
+LINEAR = 0
+EXPONENTIAL = 1
+
+CONVERGED = 0
+ITERATIONS_USED_UP = 1
+
+
+class Controls(NamedTuple):
+    """What the minimiser needs to know besides the data."""
+
+    shape: int
+    """PSEUDO_VOIGT or VOIGT."""
+    companion_ratio: float
+    """Wavelength of the second X-ray line in units of the first."""
+    companion_intensity: float
+    """Its intensity in units of the first; 0 without one."""
+    window: float
+    """Half-width of the derivatives' window in units of the line width."""
+    background: int
+    """LINEAR or EXPONENTIAL."""
+    ftol: float
+    """Stop when a step lowers chi-square by less than this share."""
+    xtol: float
+    """Stop when a step is predicted to lower chi-square by less than this: the squared distance from the
+    minimum in standard deviations."""
+    max_iterations: int
+
+
+@jit()
+def companion(center: float, ratio: float) -> tuple[float, float]:
+    """Return where Bragg's law puts the second wavelength (degrees 2-theta), and its derivative by the first."""
+    half = np.deg2rad(0.5 * center)
+    sine = min(max(ratio * np.sin(half), -0.999999), 0.999999)
+    other = np.arcsin(sine)
+    return np.rad2deg(2.0 * other), ratio * np.cos(half) / np.cos(other)
+
+
+@jit()
+def add_line(x: Array, c: float, h: float, w: float, s: float, controls: Controls, out: Array) -> None:
+    """Add one line, and its companion where there is one, to ``out``."""
+    if controls.shape == VOIGT:
+        add_voigt(x, c, h, w, s, out)
+    else:
+        add_pseudo_voigt(x, c, h, w, s, out)
+    if controls.companion_intensity > 0.0:
+        c2, _ = companion(c, controls.companion_ratio)
+        if controls.shape == VOIGT:
+            add_voigt(x, c2, h * controls.companion_intensity, w, s, out)
+        else:
+            add_pseudo_voigt(x, c2, h * controls.companion_intensity, w, s, out)
+
+
+@jit()
+def line_derivatives(
+    x: Array,
+    weight: Array,
+    c: float,
+    h: float,
+    w: float,
+    s: float,
+    start: int,
+    stop: int,
+    controls: Controls,
+    out: Array,
+) -> None:
+    """Write the weighted derivatives of one line, with its companion, over its window."""
+    if controls.shape == VOIGT:
+        voigt_derivatives(x, weight, c, h, w, s, start, stop, out)
+    else:
+        pseudo_voigt_derivatives(x, weight, c, h, w, s, start, stop, out)
+    if controls.companion_intensity > 0.0:
+        c2, slope = companion(c, controls.companion_ratio)
+        share = controls.companion_intensity
+        second = np.empty((4, stop - start))
+        if controls.shape == VOIGT:
+            voigt_derivatives(x, weight, c2, h * share, w, s, start, stop, second)
+        else:
+            pseudo_voigt_derivatives(x, weight, c2, h * share, w, s, start, stop, second)
+        for k in range(stop - start):
+            out[0, k] += slope * second[0, k]
+            out[1, k] += share * second[1, k]
+            out[2, k] += second[2, k]
+            out[3, k] += second[3, k]
+
+
+@jit()
+def model(x: Array, p: Array, lines: int, basis: Array, spans: Index, beta: Array, controls: Controls) -> Array:
+    """Return background plus lines at every point.
+
+    ``p`` holds centre, height, width and shape of each line in turn; ``basis`` is ``(terms, points)`` with
+    each term different from zero only within its ``spans``.
+    """
+    out = np.zeros(x.size)
+    if controls.background == EXPONENTIAL:
+        for i in range(x.size):
+            out[i] = beta[0] * np.exp(-beta[1] * x[i])
+    else:
+        for k in range(beta.size):
+            row = basis[k]
+            b = beta[k]
+            for i in range(spans[k, 0], spans[k, 1]):
+                out[i] += b * row[i]
+    for i in range(lines):
+        add_line(x, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, out)
+    return out
+
+
+@jit()
+def weighted_residual(y: Array, fitted: Array, weight: Array) -> tuple[Array, float]:
+    """Return ``(y - fitted) weight`` and the sum of its squares."""
+    out = np.empty(y.size)
+    total = 0.0
+    for i in range(y.size):
+        r = (y[i] - fitted[i]) * weight[i]
+        out[i] = r
+        total += r * r
+    return out, total
+
+
+@jit()
+def assemble(
+    x: Array,
+    weight: Array,
+    residual: Array,
+    p: Array,
+    lines: int,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    controls: Controls,
+) -> tuple[Array, Array, Index]:
+    """Return the normal matrix (lower triangle, within its envelope), the gradient ``J'r`` and the envelope."""
+    terms = beta.size
+    size = 4 * lines + terms
+    matrix = np.zeros((size, size))
+    gradient = np.zeros(size)
+    first = np.zeros(size, np.int64)
+    start = np.empty(lines, np.int64)
+    stop = np.empty(lines, np.int64)
+    offset = np.zeros(lines + 1, np.int64)
+    for i in range(lines):
+        c, w = p[4 * i], p[4 * i + 2]
+        right = c
+        if controls.companion_intensity > 0.0:
+            right, _ = companion(c, controls.companion_ratio)
+        a, b = reach(x, c - controls.window * w, right + controls.window * w)
+        start[i], stop[i] = a, max(b, a)
+        offset[i + 1] = offset[i] + stop[i] - start[i]
+    store = np.empty(4 * offset[lines])
+    for i in range(lines):
+        jac = store[4 * offset[i] : 4 * offset[i + 1]].reshape((4, stop[i] - start[i]))
+        line_derivatives(
+            x, weight, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], start[i], stop[i], controls, jac
+        )
+        self_block(jac, residual[start[i] : stop[i]], matrix, gradient, 4 * i)
+        earliest = i
+        for j in range(i - 1, -1, -1):
+            low = max(start[i], start[j])
+            high = min(stop[i], stop[j])
+            if high > low:
+                other = store[4 * offset[j] : 4 * offset[j + 1]].reshape((4, stop[j] - start[j]))
+                cross_block(
+                    jac[:, low - start[i] : high - start[i]],
+                    other[:, low - start[j] : high - start[j]],
+                    matrix,
+                    4 * i,
+                    4 * j,
+                )
+                earliest = j
+        for k in range(4):
+            first[4 * i + k] = 4 * earliest
+    _assemble_background(
+        x, weight, residual, lines, basis, spans, beta, controls, start, stop, offset, store, matrix, gradient
+    )
+    return matrix, gradient, first
+
+
+@jit()
+def _assemble_background(
+    x: Array,
+    weight: Array,
+    residual: Array,
+    lines: int,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    controls: Controls,
+    start: Index,
+    stop: Index,
+    offset: Index,
+    store: Array,
+    matrix: Array,
+    gradient: Array,
+) -> None:
+    terms = beta.size
+    if terms == 0:
+        return
+    n = x.size
+    weighted = np.zeros((terms, n))
+    for k in range(terms):
+        row = weighted[k]
+        if controls.background == EXPONENTIAL:
+            for i in range(n):
+                value = np.exp(-beta[1] * x[i]) * weight[i]
+                row[i] = value if k == 0 else -beta[0] * x[i] * value
+        else:
+            for i in range(spans[k, 0], spans[k, 1]):
+                row[i] = basis[k, i] * weight[i]
+    for k in range(terms):
+        low, high = spans[k, 0], spans[k, 1]
+        row = weighted[k]
+        at = 4 * lines + k
+        total = 0.0
+        for i in range(low, high):
+            total += row[i] * residual[i]
+        gradient[at] = total
+        for j in range(k + 1):
+            other = weighted[j]
+            total = 0.0
+            for i in range(max(low, spans[j, 0]), min(high, spans[j, 1])):
+                total += row[i] * other[i]
+            matrix[at, 4 * lines + j] = total
+        for j in range(lines):
+            a = max(low, start[j])
+            b = min(high, stop[j])
+            if b > a:
+                jac = store[4 * offset[j] : 4 * offset[j + 1]].reshape((4, stop[j] - start[j]))
+                mixed_block(jac[:, a - start[j] : b - start[j]], row[a:b], matrix, at, 4 * j)
+
+
+@jit()
+def bounded_step(
+    matrix: Array, gradient: Array, first: Index, size: int, damping: float, p: Array, low: Array, high: Array
+) -> tuple[Array, bool]:
+    """Return the damped step that stays within the bounds, and whether it could be computed.
+
+    Parameters that would leave their bounds are put on them, and the others are solved for again with
+    that given. ``p``, ``low`` and ``high`` cover the bounded parameters only; the rest is free.
+    """
+    bounded = p.size
+    fixed = np.zeros(size, np.bool_)
+    step = np.zeros(size)
+    for i in range(bounded):
+        if (p[i] <= low[i] and gradient[i] <= 0.0) or (p[i] >= high[i] and gradient[i] >= 0.0):
+            fixed[i] = True
+    work = np.empty((size, size))
+    for _ in range(5):
+        for i in range(size):
+            row = work[i]
+            source = matrix[i]
+            for j in range(first[i], i + 1):
+                row[j] = source[j]
+            row[i] += damping * source[i]
+        right = gradient.copy()
+        for i in range(size):
+            if fixed[i]:
+                d = step[i]
+                for j in range(first[i], i):
+                    right[j] -= work[i, j] * d
+                    work[i, j] = 0.0
+                for j in range(i + 1, size):
+                    if first[j] <= i:
+                        right[j] -= work[j, i] * d
+                        work[j, i] = 0.0
+                work[i, i] = 1.0
+                right[i] = d
+            elif work[i, i] <= 0.0:
+                work[i, i] = 1.0
+                right[i] = 0.0
+        for i in range(size):
+            if fixed[i]:
+                right[i] = step[i]
+        if not factor(work, first, size):
+            return step, False
+        solve(work, first, size, right)
+        again = False
+        for i in range(bounded):
+            if fixed[i]:
+                continue
+            if p[i] + right[i] < low[i]:
+                step[i] = low[i] - p[i]
+                fixed[i] = True
+                again = True
+            elif p[i] + right[i] > high[i]:
+                step[i] = high[i] - p[i]
+                fixed[i] = True
+                again = True
+        if not again:
+            return right, True
+    for i in range(bounded):
+        right[i] = min(max(right[i], low[i] - p[i]), high[i] - p[i])
+    return right, True
+
+
+@jit()
+def predicted_decrease(matrix: Array, gradient: Array, first: Index, size: int, step: Array) -> float:
+    """Return by how much the linear model lowers the sum of squares along ``step``."""
+    total = 0.0
+    for i in range(size):
+        row = matrix[i]
+        inner = 0.0
+        for j in range(first[i], i):
+            inner += row[j] * step[j]
+        total += step[i] * (2.0 * gradient[i] - row[i] * step[i] - 2.0 * inner)
+    return total
+
+
+@jit()
+def minimise(
+    x: Array,
+    y: Array,
+    weight: Array,
+    p: Array,
+    low: Array,
+    high: Array,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    controls: Controls,
+) -> tuple[float, int, int]:
+    """Fit lines and background together; ``p`` and ``beta`` are changed in place.
+
+    Levenberg-Marquardt with the damping of H. B. Nielsen (1999), scaled by the diagonal of the normal
+    matrix.
+
+    Parameters
+    ----------
+    x, y, weight
+        Shape ``(points,)``: axis, data and reciprocal standard deviations.
+    p, low, high
+        Shape ``(4 lines,)``: centre, height, width and shape of each line, and their bounds.
+    basis, spans, beta
+        Background terms ``(terms, points)``, the range of points where each differs from zero, and their
+        coefficients.
+
+    Returns
+    -------
+    chi2, iterations, outcome
+    """
+    lines = p.size // 4
+    size = p.size + beta.size
+    for i in range(p.size):
+        p[i] = min(max(p[i], low[i]), high[i])
+    residual, chi2 = weighted_residual(y, model(x, p, lines, basis, spans, beta, controls), weight)
+    if size == 0:
+        return chi2, 0, CONVERGED
+    damping = 1e-3
+    growth = 2.0
+    matrix, gradient, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+    trial = p.copy()
+    trial_beta = beta.copy()
+    for iteration in range(controls.max_iterations):
+        step, solved = bounded_step(matrix, gradient, first, size, damping, p, low, high)
+        if solved:
+            expected = predicted_decrease(matrix, gradient, first, size, step)
+            for i in range(p.size):
+                trial[i] = min(max(p[i] + step[i], low[i]), high[i])
+            for k in range(beta.size):
+                trial_beta[k] = beta[k] + step[p.size + k]
+            new_residual, new_chi2 = weighted_residual(
+                y, model(x, trial, lines, basis, spans, trial_beta, controls), weight
+            )
+            gain = chi2 - new_chi2
+            if gain > 0.0 and expected > 0.0:
+                p[:] = trial
+                beta[:] = trial_beta
+                residual = new_residual
+                done = gain < controls.ftol * chi2 or expected < controls.xtol
+                chi2 = new_chi2
+                if done:
+                    return chi2, iteration + 1, CONVERGED
+                ratio = min(gain / expected, 1.0)
+                damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 1e-12)
+                growth = 2.0
+                matrix, gradient, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+                continue
+            if expected < controls.xtol or abs(gain) <= 1e-13 * chi2:
+                return chi2, iteration + 1, CONVERGED
+        damping *= growth
+        growth *= 2.0
+        if damping > 1e12:
+            return chi2, iteration + 1, CONVERGED
+    return chi2, controls.max_iterations, ITERATIONS_USED_UP

@@ -1,0 +1,178 @@
+"""Normal equations whose lines overlap with few others: assembly, factorisation, covariance.
+
+The matrix is kept dense in memory, row by row, but only from the first column in each row that can
+differ from zero (an envelope, or skyline). A Cholesky factor keeps the envelope, so that a hundred
+separate lines cost about a hundred times one line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spectroflow.signal.compiled import jit
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+
+@jit()
+def self_block(jac: Array, residual: Array, matrix: Array, gradient: Array, at: int) -> None:
+    """Write the 4 x 4 block of one line with itself and its gradient; ``jac`` is ``(4, window)``."""
+    a0, a1, a2, a3 = jac[0], jac[1], jac[2], jac[3]
+    s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = 0.0
+    g0 = g1 = g2 = g3 = 0.0
+    for k in range(residual.size):
+        b0, b1, b2, b3, r = a0[k], a1[k], a2[k], a3[k], residual[k]
+        s00 += b0 * b0
+        s10 += b1 * b0
+        s11 += b1 * b1
+        s20 += b2 * b0
+        s21 += b2 * b1
+        s22 += b2 * b2
+        s30 += b3 * b0
+        s31 += b3 * b1
+        s32 += b3 * b2
+        s33 += b3 * b3
+        g0 += b0 * r
+        g1 += b1 * r
+        g2 += b2 * r
+        g3 += b3 * r
+    matrix[at, at] = s00
+    matrix[at + 1, at] = s10
+    matrix[at + 1, at + 1] = s11
+    matrix[at + 2, at] = s20
+    matrix[at + 2, at + 1] = s21
+    matrix[at + 2, at + 2] = s22
+    matrix[at + 3, at] = s30
+    matrix[at + 3, at + 1] = s31
+    matrix[at + 3, at + 2] = s32
+    matrix[at + 3, at + 3] = s33
+    gradient[at] = g0
+    gradient[at + 1] = g1
+    gradient[at + 2] = g2
+    gradient[at + 3] = g3
+
+
+@jit()
+def cross_block(upper: Array, lower: Array, matrix: Array, row: int, column: int) -> None:
+    """Write the 4 x 4 block between two lines; both are ``(4, overlap)`` over the same points."""
+    a0, a1, a2, a3 = upper[0], upper[1], upper[2], upper[3]
+    b0, b1, b2, b3 = lower[0], lower[1], lower[2], lower[3]
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+    for k in range(a0.size):
+        u0, u1, u2, u3 = a0[k], a1[k], a2[k], a3[k]
+        v0, v1, v2, v3 = b0[k], b1[k], b2[k], b3[k]
+        s00 += u0 * v0
+        s01 += u0 * v1
+        s02 += u0 * v2
+        s03 += u0 * v3
+        s10 += u1 * v0
+        s11 += u1 * v1
+        s12 += u1 * v2
+        s13 += u1 * v3
+        s20 += u2 * v0
+        s21 += u2 * v1
+        s22 += u2 * v2
+        s23 += u2 * v3
+        s30 += u3 * v0
+        s31 += u3 * v1
+        s32 += u3 * v2
+        s33 += u3 * v3
+    matrix[row, column] = s00
+    matrix[row, column + 1] = s01
+    matrix[row, column + 2] = s02
+    matrix[row, column + 3] = s03
+    matrix[row + 1, column] = s10
+    matrix[row + 1, column + 1] = s11
+    matrix[row + 1, column + 2] = s12
+    matrix[row + 1, column + 3] = s13
+    matrix[row + 2, column] = s20
+    matrix[row + 2, column + 1] = s21
+    matrix[row + 2, column + 2] = s22
+    matrix[row + 2, column + 3] = s23
+    matrix[row + 3, column] = s30
+    matrix[row + 3, column + 1] = s31
+    matrix[row + 3, column + 2] = s32
+    matrix[row + 3, column + 3] = s33
+
+
+@jit()
+def mixed_block(jac: Array, term: Array, matrix: Array, row: int, column: int) -> None:
+    """Write the 1 x 4 block between a background term and a line over the same points."""
+    a0, a1, a2, a3 = jac[0], jac[1], jac[2], jac[3]
+    s0 = s1 = s2 = s3 = 0.0
+    for k in range(term.size):
+        t = term[k]
+        s0 += t * a0[k]
+        s1 += t * a1[k]
+        s2 += t * a2[k]
+        s3 += t * a3[k]
+    matrix[row, column] = s0
+    matrix[row, column + 1] = s1
+    matrix[row, column + 2] = s2
+    matrix[row, column + 3] = s3
+
+
+@jit()
+def factor(matrix: Array, first: Index, size: int) -> bool:
+    """Replace the lower triangle by its Cholesky factor within the envelope; False where it is singular."""
+    for i in range(size):
+        row = matrix[i]
+        start = first[i]
+        diagonal = row[i]
+        for j in range(start, i):
+            other = matrix[j]
+            begin = max(start, first[j])
+            total = row[j]
+            for k in range(begin, j):
+                total -= row[k] * other[k]
+            row[j] = total / other[j]
+        rest = diagonal
+        for k in range(start, i):
+            rest -= row[k] * row[k]
+        if not rest > 1e-14 * diagonal:
+            return False
+        row[i] = np.sqrt(rest)
+    return True
+
+
+@jit()
+def solve(lower: Array, first: Index, size: int, vector: Array) -> None:
+    """Replace ``vector`` by the solution of ``L L' x = vector``."""
+    for i in range(size):
+        row = lower[i]
+        total = vector[i]
+        for k in range(first[i], i):
+            total -= row[k] * vector[k]
+        vector[i] = total / row[i]
+    for i in range(size - 1, -1, -1):
+        row = lower[i]
+        value = vector[i] / row[i]
+        vector[i] = value
+        for k in range(first[i], i):
+            vector[k] -= row[k] * value
+
+
+@jit()
+def covariance_block(lower: Array, first: Index, size: int, at: int, out: Array, work: Array) -> None:
+    """Write the 4 x 4 block of the inverse that belongs to the line at ``at`` into ``out``.
+
+    ``work`` has shape ``(4, size)``: the columns of the inverse factor, whose inner products are the block.
+    """
+    for c in range(4):
+        column = work[c]
+        for i in range(at, size):
+            row = lower[i]
+            total = 1.0 if i == at + c else 0.0
+            for k in range(max(first[i], at), i):
+                total -= row[k] * column[k]
+            column[i] = total / row[i]
+    for a in range(4):
+        for b in range(a + 1):
+            total = 0.0
+            for k in range(at, size):
+                total += work[a, k] * work[b, k]
+            out[a, b] = total
+            out[b, a] = total

@@ -1,0 +1,113 @@
+"""Which lines there are: trying one more or one fewer by refitting only what lies around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spectroflow.peaks.minimise import Controls, add_line, minimise
+from spectroflow.peaks.profiles import reach
+from spectroflow.signal.compiled import jit
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+#: Lines whose centres are nearer than this many summed widths are refitted together.
+TOGETHER = 1.2
+#: A local refit looks this many widths beyond its outermost centres.
+MARGIN = 3.0
+#: Most lines in one local refit.
+CLUSTER = 6
+
+
+@jit()
+def neighbours(p: Array, lines: int, center: float, fwhm: float, skip: int) -> Index:
+    """Return the indices of lines close enough to ``center`` to be refitted with it, nearest first, at most six."""
+    distance = np.empty(lines)
+    for i in range(lines):
+        d = abs(p[4 * i] - center) / (p[4 * i + 2] + fwhm)
+        distance[i] = d if i != skip else np.inf
+    order = np.argsort(distance)
+    count = 0
+    while count < min(lines, CLUSTER - 1) and distance[order[count]] < TOGETHER:
+        count += 1
+    return order[:count]
+
+
+@jit()
+def refit_with(
+    x: Array,
+    rest: Array,
+    weight: Array,
+    p: Array,
+    low: Array,
+    high: Array,
+    members: Index,
+    removed: int,
+    extra: Array,
+    extra_low: Array,
+    extra_high: Array,
+    controls: Controls,
+) -> tuple[Array, float, float, int]:
+    """Refit ``members`` with the line ``removed`` taken out (or -1) and the lines of ``extra`` put in.
+
+    ``rest`` is data minus everything that is modelled; lines that are not named stay as they are.
+
+    Returns
+    -------
+    parameters
+        Of the members, then of the extra lines.
+    before, after
+        Chi-square over the refitted stretch.
+    points
+        Points in the stretch.
+    """
+    count = members.size
+    start = np.inf
+    stop = -np.inf
+    for k in range(count + 1):
+        i = removed if k == count else members[k]
+        if i >= 0:
+            start = min(start, p[4 * i] - MARGIN * p[4 * i + 2])
+            stop = max(stop, p[4 * i] + MARGIN * p[4 * i + 2])
+    for k in range(extra.size // 4):
+        start = min(start, extra[4 * k] - MARGIN * extra[4 * k + 2])
+        stop = max(stop, extra[4 * k] + MARGIN * extra[4 * k + 2])
+    a, b = reach(x, start, stop)
+    xs = x[a:b]
+    ws = weight[a:b]
+    ys = rest[a:b].copy()
+    before = 0.0
+    for i in range(ys.size):
+        before += (ys[i] * ws[i]) ** 2
+    total = 4 * count + extra.size
+    q = np.empty(total)
+    q_low = np.empty(total)
+    q_high = np.empty(total)
+    for k in range(count + 1):
+        i = removed if k == count else members[k]
+        if i < 0:
+            continue
+        add_line(xs, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, ys)
+        if k < count:
+            q[4 * k : 4 * k + 4] = p[4 * i : 4 * i + 4]
+            q_low[4 * k : 4 * k + 4] = low[4 * i : 4 * i + 4]
+            q_high[4 * k : 4 * k + 4] = high[4 * i : 4 * i + 4]
+    q[4 * count :] = extra
+    q_low[4 * count :] = extra_low
+    q_high[4 * count :] = extra_high
+    after, _, _ = minimise(
+        xs, ys, ws, q, q_low, q_high, np.zeros((0, ys.size)), np.zeros((0, 2), np.int64), np.zeros(0), controls
+    )
+    return q, before, after, b - a
+
+
+@jit()
+def penalty(points: int, after: float, local_points: int, parameters: int) -> float:
+    """Return the drop of chi-square that four more parameters must bring by the Bayesian information criterion.
+
+    Where even the better model misses the data by more than the noise, chi-square is measured in units of
+    that misfit.
+    """
+    reduced = after / max(local_points - parameters, 1)
+    return 4.0 * np.log(points) * (reduced if reduced > 1.5 else 1.0)
