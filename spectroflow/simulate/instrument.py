@@ -9,7 +9,7 @@ from numpy.polynomial import chebyshev
 
 from spectroflow.simulate.diffraction import powder_lines
 from spectroflow.simulate.material import Material, rng_for
-from spectroflow.simulate.profiles import draw, total_fwhm, true_lines
+from spectroflow.simulate.profiles import draw, total_fwhm, true_lines, voigt_fwhm
 from spectroflow.simulate.prototypes import Array
 
 COPPER = (1.54056, 1.54439, 0.5)  # K-alpha-1 and K-alpha-2 in angstrom, second to first intensity
@@ -137,7 +137,7 @@ def diffraction(material: Material, sample: Sample, snr: float, rng: np.random.G
     strength = strength / total_fwhm(gaussian, lorentzian)
     inside = (two_theta > axis[0]) & (two_theta < axis[-1])
     strength, two_theta = strength[inside] / strength[inside].max(), two_theta[inside]
-    shape = true_lines(two_theta + zero, strength, gaussian[inside], lorentzian[inside])
+    shape = true_lines(two_theta + zero, strength, gaussian[inside], lorentzian[inside], kind="pseudo-voigt")
     shape = shape[shape[:, 1] > 1e-3]
     level = float(np.exp(rng.normal(np.log(60.0), 0.3)))
     amorphous = np.exp(-(((axis - 25.0) / 9.0) ** 2)) * float(rng.random()) * 0.4
@@ -158,10 +158,10 @@ def _vibration_lines(
     width = lorentzian * sample.crystallinity
     inside = (place > axis[0]) & (place < axis[-1])
     place, width = place[inside], width[inside]
-    height = strength[inside] / total_fwhm(np.full(len(width), gaussian), width)
+    height = strength[inside] / voigt_fwhm(np.full(len(width), gaussian), width)
     height = height / height.max(initial=1e-300)
     seen = height > 1e-3
-    return true_lines(place[seen], height[seen], np.full(int(seen.sum()), gaussian), width[seen])
+    return true_lines(place[seen], height[seen], np.full(int(seen.sum()), gaussian), width[seen], kind="voigt")
 
 
 def _raman_axis(laser: float, rng: np.random.Generator) -> Array:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy.special import wofz
 
 from spectroflow.simulate.prototypes import Array
 
+Kind = Literal["voigt", "pseudo-voigt"]
+
 #: Columns of :attr:`SimulatedSpectrum.lines_true`; widths are full widths at half maximum, axis units.
 TRUE_LINE_PARAMETERS = ("center", "height", "fwhm", "shape", "area", "gaussian_fwhm", "lorentzian_fwhm")
 
 _LN2 = np.log(2.0)
+_FWHM_OF_SIGMA = 2 * np.sqrt(2 * _LN2)
 _REACH = 40.0  # full widths at half maximum to either side of a line that are drawn
 
 
 def total_fwhm(gaussian: Array, lorentzian: Array) -> Array:
-    """Return the full width at half maximum of a Voigt profile.
+    """Return the full width at half maximum of the pseudo-Voigt that stands for a Voigt profile.
 
     The fifth-power form of Thompson, Cox and Hastings (J. Appl. Cryst. 20, 1987, 79).
     """
@@ -30,18 +35,32 @@ def lorentzian_share(gaussian: Array, lorentzian: Array) -> Array:
     return np.asarray(1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3)
 
 
-def true_lines(center: Array, height: Array, gaussian: Array, lorentzian: Array) -> Array:
+def voigt_fwhm(gaussian: Array, lorentzian: Array) -> Array:
+    """Return the full width at half maximum of a Voigt profile to 0.02 %.
+
+    Olivero and Longbothum, J. Quant. Spectrosc. Radiat. Transfer 17, 1977, 233.
+    """
+    return np.asarray(0.5346 * lorentzian + np.sqrt(0.2166 * lorentzian**2 + gaussian**2))
+
+
+def true_lines(center: Array, height: Array, gaussian: Array, lorentzian: Array, *, kind: Kind) -> Array:
     """Return the table of true lines, shape ``(lines, len(TRUE_LINE_PARAMETERS))``, sorted by center.
 
-    ``area`` is that of the pseudo-Voigt of this height, width and shape.
+    ``shape`` of a Voigt profile is the eta of the pseudo-Voigt that stands for it; all else is its own.
     """
-    fwhm, shape = total_fwhm(gaussian, lorentzian), lorentzian_share(gaussian, lorentzian)
-    area = height * fwhm * (shape * np.pi / 2 + (1 - shape) * np.sqrt(np.pi / _LN2) / 2)
+    shape = lorentzian_share(gaussian, lorentzian)
+    if kind == "voigt":
+        fwhm = voigt_fwhm(gaussian, lorentzian)
+        sigma = gaussian / _FWHM_OF_SIGMA
+        area = height * sigma * np.sqrt(2 * np.pi) / wofz(1j * lorentzian / 2 / sigma / np.sqrt(2)).real
+    else:
+        fwhm = total_fwhm(gaussian, lorentzian)
+        area = height * fwhm * (shape * np.pi / 2 + (1 - shape) * np.sqrt(np.pi / _LN2) / 2)
     table = np.stack([center, height, fwhm, shape, area, gaussian, lorentzian], axis=1)
     return np.asarray(table[np.argsort(center, kind="stable")])
 
 
-def draw(axis: Array, lines: Array, *, kind: str, partner: tuple[float, float, float] | None = None) -> Array:
+def draw(axis: Array, lines: Array, *, kind: Kind, partner: tuple[float, float, float] | None = None) -> Array:
     """Return the sum of lines on an ascending axis.
 
     Parameters
@@ -49,7 +68,7 @@ def draw(axis: Array, lines: Array, *, kind: str, partner: tuple[float, float, f
     lines
         As from :func:`true_lines`.
     kind
-        ``voigt`` or ``pseudo-voigt``.
+        ``voigt``, or ``pseudo-voigt`` in the form of Thompson, Cox and Hastings.
     partner
         X-ray wavelengths of K-alpha-1 and K-alpha-2 in angstrom and the intensity ratio of the second to
         the first: each line is then the first of a pair on a 2-theta axis in degrees.
@@ -72,7 +91,7 @@ def draw(axis: Array, lines: Array, *, kind: str, partner: tuple[float, float, f
 
 
 def _voigt(offset: Array, gaussian: float, lorentzian: float) -> Array:
-    sigma = gaussian / (2 * np.sqrt(2 * _LN2))
+    sigma = gaussian / _FWHM_OF_SIGMA
     scale = sigma * np.sqrt(2)
     top = wofz(1j * lorentzian / 2 / scale).real
     return np.asarray(wofz((offset + 1j * lorentzian / 2) / scale).real / top)

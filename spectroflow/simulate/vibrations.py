@@ -9,7 +9,7 @@ import numpy as np
 from spectroflow.simulate.lattice import Modes, Springs, group_equal
 from spectroflow.simulate.prototypes import Array
 
-SAME_BAND = 0.05  # cm-1; vibrations nearer than this are one degenerate band
+SAME_BAND = 1e-3  # cm-1; vibrations nearer than this are one degenerate band
 _LEAST = 2e-3  # of the strongest band; weaker ones are left out
 _LOWEST = 30.0  # cm-1
 _KT = 207.2  # cm-1 at 298 K
