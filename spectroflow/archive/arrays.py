@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +17,16 @@ from zarr.codecs import BloscCodec, BloscShuffle
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
+from spectroflow.archive import sealed
 from spectroflow.config import ArchiveConfig
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import Location, LocationStore
 
 Array = npt.NDArray[Any]
+
+GROUP_METADATA = "zarr.json"
+METADATA_DIGEST = "metadata_digest"
+"""Attribute of a group: the digest of its metadata, without this attribute."""
 
 # Intensities are noise: a fast codec gets all there is to get. Axes repeat from row to row.
 _NOISY = BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle)
@@ -141,6 +148,21 @@ class Layout:
                 )
             cast("zarr.Array[Any]", group[array.name])[start:stop] = data
 
+    def _metadata(self, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+        """Return the metadata objects by key; the group's holds its own digest, and through it the arrays'."""
+        memory = MemoryStore()
+        group = zarr.create_group(memory, attributes=dict(attributes))
+        for array in self.arrays:
+            self._create_array(group, array)
+        with warnings.catch_warnings():
+            # zarr warns that consolidated metadata may be ignored elsewhere; that would cost speed only.
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            zarr.consolidate_metadata(memory)
+        trees = {key: json.loads(value.to_bytes()) for key, value in memory._store_dict.items()}
+        own = trees[GROUP_METADATA]
+        own["attributes"][METADATA_DIGEST] = sealed.digest_of(own)
+        return {key: sealed.encode(tree) for key, tree in trees.items()}
+
     def _create_array(self, group: zarr.Group, array: ArraySpec) -> None:
         inner_chunks = array.inner_chunks or array.inner
         inner_shard = tuple(-(-n // c) * c for n, c in zip(array.inner, inner_chunks, strict=True))
@@ -148,12 +170,21 @@ class Layout:
             array.name,
             shape=(self.rows, *array.inner),
             shards=(self.shard_rows, *inner_shard),
-            chunks=(min(self.chunk_rows, self.shard_rows), *inner_chunks),
+            chunks=(fitting_chunk(self.shard_rows, self.chunk_rows), *inner_chunks),
             dtype=array.dtype,
             fill_value=array.fill,
             dimension_names=array.dimensions,
             compressors=_NOISY if array.noisy else _REGULAR,
         )
+
+
+def fitting_chunk(shard_rows: int, chunk_rows: int) -> int:
+    """Return the rows of a chunk: the divisor of ``shard_rows`` that is nearest in ratio to ``chunk_rows``.
+
+    A segment's shards are cut once, and the configuration may ask for other chunks when a layer is added.
+    """
+    divisors = {d for n in range(1, math.isqrt(shard_rows) + 1) if shard_rows % n == 0 for d in (n, shard_rows // n)}
+    return min(divisors, key=lambda d: (max(d, chunk_rows) / min(d, chunk_rows), d))
 
 
 def choose_shard_rows(rows: int, row_bytes: Sequence[int], config: ArchiveConfig) -> int:
@@ -181,8 +212,22 @@ def choose_shard_rows(rows: int, row_bytes: Sequence[int], config: ArchiveConfig
 
 
 def read_rows(root: Location, path: str, name: str, start: int, stop: int) -> Array:
-    """Return rows ``start`` to ``stop`` of one array of the group at ``path``."""
-    return np.asarray(open_array(root, path, name)[start:stop])
+    """Return rows ``start`` to ``stop`` of one array of the group at ``path``.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such group or array, or a shard of it is damaged.
+    """
+    array = open_array(root, path, name)
+    try:
+        return np.asarray(array[start:stop])
+    except (ValueError, RuntimeError) as error:
+        raise ArchiveError(
+            f"a shard of the array {name!r} in rows {start} to {stop} cannot be read ({error})",
+            where=str(root / path),
+            remedy="Run spectroflow verify on the archive.",
+        ) from None
 
 
 def open_array(root: Location, path: str, name: str) -> zarr.Array[Any]:
@@ -197,5 +242,11 @@ def open_array(root: Location, path: str, name: str) -> zarr.Array[Any]:
         return cast("zarr.Array[Any]", zarr.open_group(LocationStore(root / path, read_only=True), mode="r")[name])
     except (KeyError, FileNotFoundError):
         raise ArchiveError(
-            f"the array {name!r} is missing", where=f"{root}/{path}", remedy="Run spectroflow verify on the archive."
+            f"the array {name!r} is missing", where=str(root / path), remedy="Run spectroflow verify on the archive."
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise ArchiveError(
+            f"the metadata of this group cannot be read ({error})",
+            where=str(root / path),
+            remedy="Run spectroflow verify on the archive.",
         ) from None

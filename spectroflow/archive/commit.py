@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,8 @@ from spectroflow.archive.version import (
     LayerEntry,
     SegmentEntry,
     Version,
+    decode_version,
+    encode_version,
     latest_version,
     version_location,
 )
@@ -65,12 +68,13 @@ def commit(root: Location, change: Change, *, command: str, run: str) -> Version
                 "run": run,
             }
         )
+        data = encode_version(version)
         try:
-            version_location(root, version.number).create_exclusive(version.model_dump_json(indent=1).encode())
+            version_location(root, version.number).create_exclusive(data)
         except AlreadyExists:
             time.sleep(random.uniform(0.0, 0.02 * min(attempt + 1, 20)))
             continue
-        return version
+        return decode_version(data, version.number)
     raise Unreachable(
         f"{ATTEMPTS} attempts to commit each found that another run was faster",
         where=str(root),
@@ -86,8 +90,24 @@ def add_segments(
     catalogue: str | None = None,
     attributes: Mapping[str, object] | None = None,
 ) -> Version:
-    """Return the version with more segments; what is there already is not added twice."""
+    """Return the version with more segments; what is there already is not added twice.
+
+    Raises
+    ------
+    CommitConflict
+        Superseded rows are of a segment that the version no longer has.
+    """
+    if catalogue and catalogue in version.catalogues:
+        # Committed before; its segments may have been compacted since.
+        return version
     known = {entry.id for entry in version.segments}
+    for name in superseded or {}:
+        if name not in known:
+            raise CommitConflict(
+                f"segment {name!r}, which holds records that this run replaces, is no longer part of the archive",
+                where=catalogue or "",
+                remedy="Another run compacted or removed it; run the same command again on the new version.",
+            )
     new = [entry for entry in segments if entry.id not in known]
     catalogues = version.catalogues
     if catalogue and catalogue not in catalogues:
@@ -97,7 +117,8 @@ def add_segments(
             "segments": (*version.segments, *new),
             "catalogues": catalogues,
             "superseded": merge_superseded(version.superseded, superseded or {}),
-            "attributes": {**version.attributes, **(attributes or {})},
+            # As JSON has them, so that a version read back equals the one that was made.
+            "attributes": {**version.attributes, **json.loads(json.dumps(dict(attributes or {})))},
         }
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spectroflow import status
 from spectroflow.archive.arrays import Array, open_array, read_rows
@@ -109,7 +110,7 @@ class Archive:
         """Return the record table of one segment, without superseded records."""
         shards = range(-(-entry.rows // entry.shard_rows))
         parts = [self.shard_records(entry, shard) for shard in shards]
-        table = self._tag(pa.concat_tables(parts), entry.id, entry.modality)
+        table = self._tag(pa.concat_tables([SCHEMA.empty_table(), *parts]), entry.id, entry.modality)
         hidden = self.superseded_rows(entry.id)
         return table if not hidden.size else table.filter(~np.isin(table["row"].to_numpy(), hidden))
 
@@ -121,6 +122,12 @@ class Archive:
         except FileNotFoundError:
             raise ArchiveError(
                 "a part of the record table is missing", where=str(location), remedy="Run spectroflow verify."
+            ) from None
+        except (pa.ArrowException, OSError) as error:
+            raise ArchiveError(
+                f"a part of the record table cannot be read ({error})",
+                where=str(location),
+                remedy="Run spectroflow verify.",
             ) from None
 
     def superseded_rows(self, segment: str) -> npt.NDArray[np.int64]:
@@ -167,14 +174,12 @@ class Archive:
         record = self.shard_records(entry, shard).slice(row - shard * entry.shard_rows, 1).to_pylist()[0]
         if record["status"] != status.OK:
             raise ArchiveError(
-                f"row {row} holds no spectrum: {status.NAMES[record['status']]}",
+                f"row {row} holds no spectrum: {status.NAMES.get(record['status'], record['status'])}",
                 where=segment,
                 remedy="Run spectroflow status on the archive for the reason.",
             )
-        axis, intensity = trim(
-            self.array(segment, "axis", row, row + 1)[0], self.array(segment, "intensity", row, row + 1)[0]
-        )
-        return Spectrum(segment, row, axis, intensity, record)
+        axis = self.array(segment, "axis", row, row + 1)[0]
+        return self._spectrum(segment, record, axis, self.array(segment, "intensity", row, row + 1)[0])
 
     def spectra(self, where: str | None = None, *, modality: str | None = None) -> Iterator[Spectrum]:
         """Yield the spectra whose records match, in the order of segments and rows, a shard at a time."""
@@ -189,18 +194,28 @@ class Archive:
                 inside = (rows >= start) & (rows < stop)
                 for record in table.filter(inside).to_pylist():
                     local = record["row"] - start
-                    axis, intensity = trim(axes[local], intensities[local])
-                    yield Spectrum(entry.id, record["row"], axis, intensity, record)
+                    yield self._spectrum(entry.id, record, axes[local], intensities[local])
+
+    def _spectrum(self, segment: str, record: dict[str, Any], axis: Array, intensity: Array) -> Spectrum:
+        axis, intensity = trim(axis, intensity)
+        if len(axis) != (record["points"] or len(axis)) or not len(axis):
+            # A shard that is missing reads as if nothing had been written.
+            raise ArchiveError(
+                f"row {record['row']} has {len(axis)} points, and its record says {record['points']}",
+                where=str(self.root / spectra_path(segment)),
+                remedy="Run spectroflow verify.",
+            )
+        return Spectrum(segment, record["row"], axis, intensity, record)
 
     @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of records by modality and status name, superseded records left out."""
         result: dict[str, dict[str, int]] = {}
         for entry in self.segments():
-            for code in self.segment_records(entry)["status"].to_pylist():
-                name = status.NAMES.get(code, str(code))
+            for counted in pc.value_counts(self.segment_records(entry)["status"]).to_pylist():
+                name = status.NAMES.get(counted["values"], str(counted["values"]))
                 table = result.setdefault(entry.modality, {})
-                table[name] = table.get(name, 0) + 1
+                table[name] = table.get(name, 0) + counted["counts"]
         return result
 
     def open_array(self, segment: str, name: str) -> Any:

@@ -6,17 +6,19 @@ archive. Everything else that is stored is immutable and counts only if a versio
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spectroflow.archive import sealed
 from spectroflow.archive.segment import Origin
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import Location
 
 FORMAT = 1
-_NAME = re.compile(r"^(\d{6,})\.json$")
+_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,})\.json")
 
 
 class _Entry(BaseModel):
@@ -65,6 +67,8 @@ class Version(_Entry):
         Runs whose catalogue of sources counts, oldest first.
     attributes
         Facts of the whole archive, such as the model that generated it.
+    digest
+        Of all other fields as they are stored; see :func:`spectroflow.archive.sealed.digest_of`.
     """
 
     format: int = FORMAT
@@ -78,6 +82,7 @@ class Version(_Entry):
     superseded: dict[str, tuple[tuple[int, int], ...]] = Field(default_factory=dict)
     catalogues: tuple[str, ...] = ()
     attributes: dict[str, Any] = Field(default_factory=dict)
+    digest: str = ""
 
     def segment(self, name: str) -> SegmentEntry:
         """Return the entry of a segment; raise :class:`ArchiveError` if the version has none of that id."""
@@ -91,6 +96,12 @@ class Version(_Entry):
         return [layer for layer in self.layers if layer.segment == segment and layer.kind == kind]
 
 
+def encode_version(version: Version) -> bytes:
+    """Return the bytes of a version's file, with the digest of its content."""
+    tree = version.model_dump(mode="json", exclude={"digest"})
+    return sealed.encode({**tree, "digest": sealed.digest_of(tree)})
+
+
 def version_location(root: Location, number: int) -> Location:
     """Return where a version is stored."""
     return root / "versions" / f"{number:06d}.json"
@@ -98,7 +109,8 @@ def version_location(root: Location, number: int) -> Location:
 
 def version_numbers(root: Location) -> list[int]:
     """Return the numbers of all versions, ascending; names that are not versions do not count."""
-    return sorted(int(match[1]) for name in (root / "versions").list() if (match := _NAME.match(name)))
+    numbers = (int(match[1]) for name in (root / "versions").list() if (match := _NAME.fullmatch(name)))
+    return sorted(number for number in numbers if number > 0)
 
 
 def read_version(root: Location, number: int) -> Version:
@@ -111,7 +123,7 @@ def read_version(root: Location, number: int) -> Version:
     """
     location = version_location(root, number)
     try:
-        version = Version.model_validate_json(location.read_bytes())
+        return decode_version(location.read_bytes(), number, str(location))
     except FileNotFoundError:
         known = version_numbers(root)
         raise ArchiveError(
@@ -119,19 +131,40 @@ def read_version(root: Location, number: int) -> Version:
             where=str(root),
             remedy=f"Versions are {known[0]} to {known[-1]}." if known else "The archive is empty.",
         ) from None
-    except ValidationError as error:
+
+
+def decode_version(data: bytes, number: int, where: str = "") -> Version:
+    """Read the bytes of a version's file; raise :class:`ArchiveError` as :func:`read_version` does."""
+    try:
+        tree = json.loads(data)
+        written = int(tree.get("format", 0))
+    except (ValueError, TypeError, AttributeError):
+        raise _damaged("it is not what was written", where) from None
+    if written > FORMAT:
         raise ArchiveError(
-            f"the version cannot be read ({error.error_count()} errors, first: {error.errors()[0]['msg']})",
-            where=str(location),
-            remedy="Open an earlier version, or upgrade SpectroFlow if a newer one wrote it.",
-        ) from None
-    if version.format > FORMAT:
-        raise ArchiveError(
-            f"it has format {version.format}, and this SpectroFlow reads up to {FORMAT}",
-            where=str(location),
+            f"it has format {written}, and this SpectroFlow reads up to {FORMAT}",
+            where=where,
             remedy="Upgrade SpectroFlow.",
         )
-    return version
+    seal = tree.pop("digest", None)
+    try:
+        version = Version.model_validate(tree)
+        if seal != sealed.digest_of(tree):
+            raise _damaged("its digest does not fit its content", where)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}", where) from None
+    if version.number != number:
+        raise _damaged(f"it says that it is version {version.number}", where)
+    return version.model_copy(update={"digest": seal})
+
+
+def _damaged(reason: str, where: str) -> ArchiveError:
+    return ArchiveError(
+        f"this version is damaged: {reason}",
+        where=where,
+        remedy="Open an earlier version with --version, or make one the newest with spectroflow restore.",
+    )
 
 
 def latest_version(root: Location) -> Version:
