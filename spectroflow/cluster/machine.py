@@ -104,7 +104,7 @@ def gpu() -> Iterator[Check]:
     import torch
 
     if not torch.cuda.is_available():
-        yield Check("gpu", "note", f"none that torch {torch._installed_version__} can use; everything runs on the CPU")
+        yield Check("gpu", "note", f"none that torch {torch.__version__} can use; everything runs on the CPU")
         return
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
