@@ -110,19 +110,27 @@ class Layout:
         """Write the metadata of the group, consolidated.
 
         It is made in memory and put key by key, the group's own last: a kill half way leaves nothing
-        that opens, and doing it again writes the same bytes.
+        that opens, and doing it again finds the same bytes.
+
+        Raises
+        ------
+        ArchiveError
+            The group exists and is another one; what was written into it could not be read any more.
         """
-        memory = MemoryStore()
-        group = zarr.create_group(memory, attributes=dict(attributes))
-        for array in self.arrays:
-            self._create_array(group, array)
-        with warnings.catch_warnings():
-            # Consolidated metadata of format 3 is zarr-python's own convention; xarray and others read it.
-            warnings.simplefilter("ignore", ZarrUserWarning)
-            zarr.consolidate_metadata(memory)
-        store = LocationStore(root / self.path)
-        for key in sorted(memory._store_dict, key=lambda name: (name == "zarr.json", name)):
-            store.put(key, memory._store_dict[key].to_bytes())
+        objects = self._metadata(attributes)
+        for key in sorted(objects, key=lambda name: (name == GROUP_METADATA, name)):
+            place = root / self.path / key
+            try:
+                found = place.read_bytes()
+            except FileNotFoundError:
+                place.write_bytes(objects[key], durable=True)
+                continue
+            if found != objects[key]:
+                raise ArchiveError(
+                    "it exists already, with other shards or attributes",
+                    where=str(place),
+                    remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
+                )
 
     def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
         """Write one whole shard of every array.
@@ -155,7 +163,7 @@ class Layout:
         for array in self.arrays:
             self._create_array(group, array)
         with warnings.catch_warnings():
-            # zarr warns that consolidated metadata may be ignored elsewhere; that would cost speed only.
+            # Consolidated metadata of format 3 is zarr-python's own convention; xarray and others read it.
             warnings.simplefilter("ignore", ZarrUserWarning)
             zarr.consolidate_metadata(memory)
         trees = {key: json.loads(value.to_bytes()) for key, value in memory._store_dict.items()}
