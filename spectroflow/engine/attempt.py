@@ -120,6 +120,11 @@ class Workshop:
         faults.reach("after-marker", unit.id, number)
         return _outcome(marker)
 
+    def recall(self, unit_id: str) -> Outcome | None:
+        """Return the outcome of a unit that has its marker, else None."""
+        ledger = Ledger(self.run_dir, self.fingerprint)
+        return _outcome(ledger.read(unit_id)) if ledger.is_done(unit_id) else None
+
     def probe(self, unit: Unit, rows: range) -> None:
         """Compute some rows of a unit without writing anything."""
         self.processor.probe(unit, rows)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from spectroflow.engine.attempt import Outcome
 from spectroflow.engine.culprit import Search
 from spectroflow.engine.events import (
     Listener,
@@ -71,8 +72,9 @@ class Dispatcher:
     ----------
     executor
         What carries tasks out.
-    is_done
-        Whether a unit has its marker, to tell the task that ended a worker from one it had just finished.
+    recall
+        The outcome of a unit that has its marker, else None: to tell the task that ended a worker from one
+        whose answer was lost with it.
     attempts
         Times a unit may raise, and times it may end its worker before its rows are searched.
     unit_timeout
@@ -89,7 +91,7 @@ class Dispatcher:
         self,
         executor: Executor,
         *,
-        is_done: Callable[[str], bool],
+        recall: Callable[[str], Outcome | None],
         attempts: int,
         unit_timeout: float,
         max_condemned: int,
@@ -97,7 +99,7 @@ class Dispatcher:
         tick: Callable[[], None],
     ) -> None:
         self._executor = executor
-        self._is_done = is_done
+        self._recall = recall
         self._attempts = attempts
         self._unit_timeout = unit_timeout
         self._max_condemned = max_condemned
@@ -191,17 +193,19 @@ class Dispatcher:
         self._put_off(self._attempt(case), _PATIENCE * 2**case.errors)
 
     def _lost(self, report: Lost) -> None:
-        """Blame the first task that was not done; those behind it never began and are given back."""
-        waiting = iter(report.tasks)
-        for task in waiting:
-            if task.probe is None and self._is_done(task.unit.id):
-                # Its marker was written, only the answer was lost: the next attempt reports it.
-                self._ready.appendleft(task)
-                continue
-            case = self._cases.setdefault(task.unit.id, Case(task.unit))
-            self._died(case, task, report.reason, report.detail)
-            break
-        self._ready.extendleft(reversed(list(waiting)))
+        """Blame the task that the worker was at; those behind it are given back.
+
+        Where that task has its marker, only its answer was lost, and nobody can tell whether the next one
+        had begun: nobody is blamed then. The next loss has another task in front, so this ends.
+        """
+        first, *waiting = report.tasks
+        self._ready.extendleft(reversed(waiting))
+        outcome = self._recall(first.unit.id) if first.probe is None else None
+        if outcome is not None:
+            self._finished(Finished(first, outcome))
+        else:
+            case = self._cases.setdefault(first.unit.id, Case(first.unit))
+            self._died(case, first, report.reason, report.detail)
 
     def _died(self, case: Case, task: Task, reason: Reason, detail: str) -> None:
         if reason == "node":

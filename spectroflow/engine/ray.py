@@ -16,6 +16,7 @@ from typing import Any
 from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.events import Listener, Reason, WorkerLost, WorkerStarted
 from spectroflow.engine.executor import Finished, Lost, Problem, Raised, Report, Task, carry_out
+from spectroflow.engine.memory import oom_kills
 from spectroflow.engine.preflight import (
     Canary,
     Node,
@@ -31,9 +32,10 @@ from spectroflow.errors import UnitError, Unreachable
 NAMESPACE = "spectroflow"
 
 _OBJECT_STORE_BYTES = 128 << 20
-_START_SECONDS = 300.0
+START_SECONDS = 300.0
 _LOOK_SECONDS = 5.0
 _SETUP_DEATHS = 3
+_ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Greeting:
     node: str
     pid: int
     environment: dict[str, str]
+    oom_kills: int
 
 
 class Worker:
@@ -64,7 +67,7 @@ class Worker:
         except Exception as error:
             return Problem.of(error)
         self._workshop = workshop
-        return Greeting(self._name, node, os.getpid(), environment())
+        return Greeting(self._name, node, os.getpid(), environment(), oom_kills())
 
     def do(self, task: Task) -> Outcome | Problem | None:
         """Carry a task out."""
@@ -114,14 +117,14 @@ class RayExecutor:
         least: int = 1,
         in_flight: int,
         emit: Listener,
-        start_seconds: float = _START_SECONDS,
+        start_seconds: float | None = None,
     ) -> None:
         self._workshop = workshop
         self._wanted = workers
         self._least = least
         self._in_flight = in_flight
         self._emit = emit
-        self._start_seconds = start_seconds
+        self._start_seconds = START_SECONDS if start_seconds is None else start_seconds
         self._needs: Resources = workshop.processor.resources
         self._canary = Canary(workshop.run_dir)
         self._hands: list[Hand] = []
@@ -251,6 +254,11 @@ class RayExecutor:
 
         try:
             answer = ray.get(hand.greeting_ref)
+        except ray.exceptions.RayTaskError as error:
+            raise UnitError(
+                f"a worker could not be given its work ({_last_line(error)})",
+                remedy="Make sure that every node can import the module of the processor.",
+            ) from error
         except ray.exceptions.RayError as error:
             detail = _first_line(error)
             self._mourn(hand, _reason(error, hand), detail, [])
@@ -360,15 +368,31 @@ def _reason(error: Exception, hand: Hand) -> Reason:
 
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "memory"
-    text = str(error)
-    if "out of memory" in text.lower() or "memory pressure" in text.lower() or "OOM" in text:
-        return "memory"
     if getattr(error, "preempted", False):
         return "node"
-    alive = {node.name for node in nodes()}
-    if hand.greeting is not None and hand.greeting.node not in alive:
+    if hand.greeting is None:
+        return "crashed"
+    if hand.greeting.node not in {node.name for node in nodes()}:
         return "node"
-    return "crashed"
+    return "memory" if _oom_kills_on(hand.greeting.node) > hand.greeting.oom_kills else "crashed"
+
+
+def _oom_kills_on(node: str) -> int:
+    """Ask a node for its count of kills for memory; 0 where it does not answer soon."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+    asked = ray.remote(oom_kills).options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote()
+    try:
+        return int(ray.get(asked, timeout=_ASK_SECONDS))
+    except ray.exceptions.RayError:
+        return 0
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:400] if lines else type(error).__name__
 
 
 def _first_line(error: Exception) -> str:

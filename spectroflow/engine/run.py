@@ -223,7 +223,7 @@ def _bring_to_end(
         left = plan.unit_count - sum(unit.id in named for unit in plan.units())
         resumed = plan.unit_count - left if resumed is None else resumed
         if left:
-            _dispatch(plan, workshop, ledger, named, options, emit)
+            _dispatch(plan, workshop, named, options, emit)
         del named
         emit(FinalizeStarted(run=plan.run))
         totals = verify_and_merge(plan, ledger, workshop.root, workshop.processor.merge)
@@ -239,9 +239,7 @@ def _bring_to_end(
     )
 
 
-def _dispatch(
-    plan: Plan, workshop: Workshop, ledger: Ledger, named: set[str], options: ExecuteOptions, emit: Listener
-) -> None:
+def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteOptions, emit: Listener) -> None:
     units_done = rows_done = 0
     for unit in plan.units():
         if unit.id in named:
@@ -256,7 +254,7 @@ def _dispatch(
     executor = _executor(plan, workshop, options, hear)
     dispatcher = Dispatcher(
         executor,
-        is_done=ledger.is_done,
+        recall=workshop.recall,
         attempts=options.attempts,
         unit_timeout=options.unit_timeout,
         max_condemned=options.max_condemned,

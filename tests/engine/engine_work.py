@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from spectroflow.engine import Failure, Group, Plan, Resources, Unit, UnitResult
+from spectroflow.engine.faults import VARIABLE
 from spectroflow.status import code_of
 from spectroflow.storage import CheckedWriter, Location, LocationStore
 
@@ -38,8 +39,11 @@ class Numbers:
     slow: float = 0.0
     resources: Resources = field(default_factory=Resources)
     setup_error: str = ""
+    fault: str = ""
 
     def setup(self) -> None:
+        if self.fault:
+            os.environ[VARIABLE] = self.fault
         if self.setup_error == "raise":
             raise ValueError("the model cannot be loaded")
         if self.setup_error == "die":
