@@ -7,6 +7,8 @@ after it; every function returns what is printed. Everything that all commands h
 from __future__ import annotations
 
 import inspect
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import typer
 
-from spectroflow.errors import SpectroFlowError
+from spectroflow.errors import Interrupted, SpectroFlowError
 from spectroflow_cli import options, output
 from spectroflow_cli.progress import shown
 from spectroflow_cli.request import Request
@@ -95,25 +97,42 @@ def command_name(context: typer.Context) -> str:
 def _exit_codes(request: Request) -> Iterator[None]:
     """End with one sentence and the documented exit code, whatever goes wrong."""
     try:
-        yield
-    except (typer.Exit, typer.Abort, typer.BadParameter):
+        with _sigterm_interrupts():
+            yield
+    except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except SpectroFlowError as error:
-        if request.debug:
-            traceback.print_exc()
-        output.say(str(error), log_format=request.log_format, exit_code=error.exit_code)
-        raise typer.Exit(error.exit_code) from None
+        raise _end(request, str(error), error.exit_code) from None
     except KeyboardInterrupt:
-        output.say("interrupted; the same command resumes", log_format=request.log_format, exit_code=130)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        raise
+        raise _end(request, "interrupted; the same command resumes", Interrupted.exit_code) from None
     except Exception as error:
-        if request.debug:
-            traceback.print_exc()
         text = f"this is a bug: {type(error).__name__}: {error}. Run it again with --debug and report what it shows."
-        output.say(" ".join(text.split()), log_format=request.log_format, exit_code=1)
-        raise typer.Exit(1) from None
+        raise _end(request, " ".join(text.split()), 1) from None
+
+
+def _end(request: Request, text: str, code: int) -> typer.Exit:
+    if request.debug:
+        traceback.print_exc()
+    output.say(text, log_format=request.log_format, exit_code=code)
+    return typer.Exit(code)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM, by which schedulers end a job, do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except SystemExit as error:
+        # Ray replaces the handler by one that exits with the number of the signal.
+        if error.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _submit(context: typer.Context, parameters: list[inspect.Parameter], request: Request) -> int:

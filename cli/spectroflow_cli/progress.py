@@ -85,10 +85,7 @@ class Bar:
         tree = event.to_json()
         name = tree["event"]
         if name == "run_started":
-            if self._task is None:
-                self._progress.start()
-            else:
-                self._progress.update(self._task, detail="")
+            self._progress.start()
             self._task = self._progress.add_task(str(tree["job"]), total=tree["rows"] or None, detail="")
         elif name == "progress" and self._task is not None:
             self._progress.update(
@@ -152,6 +149,7 @@ def duration(seconds: float) -> str:
 
 
 _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "step_started": lambda e: f"[{e['number']}/{e['steps']}] {e['step']}",
     "run_started": _started,
     "progress": _progress,
     "unit_retried": lambda e: f"  {e['unit']}: attempt {e['attempt']} was lost ({e['reason']}): {e['detail']}",

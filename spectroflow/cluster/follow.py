@@ -56,7 +56,7 @@ def follow(
     Interrupted
         The user stopped following; the job goes on.
     """
-    reader = _Lines(result, log)
+    reader = LogLines(result, log)
     try:
         asyncio.run(_follow(client, cluster, name, reader, patience))
     except KeyboardInterrupt:
@@ -88,11 +88,11 @@ def exit_code(info: Any, cluster: Cluster) -> int:
             where=cluster.address,
             remedy=f"SpectroFlow must be installed there; python in clusters.toml says where (now {cluster.python}).",
         )
-    # The shell says 128 + N for signal N, Python says -N.
-    return int(code) if 0 < code < 126 else 1
+    # Anything else is a signal: the shell says 128 + N for it, Python says -N.
+    return int(code) if 0 < code < 126 or code == Interrupted.exit_code else 1
 
 
-async def _follow(client: JobSubmissionClient, cluster: Cluster, name: str, reader: _Lines, patience: float) -> None:
+async def _follow(client: JobSubmissionClient, cluster: Cluster, name: str, reader: LogLines, patience: float) -> None:
     silent_since: float | None = None
     while True:
         try:
@@ -120,7 +120,7 @@ async def _tail(client: JobSubmissionClient, name: str) -> AsyncGenerator[str, N
         yield chunk
 
 
-class _Lines:
+class LogLines:
     """Cuts chunks of a log into lines; a log that is read again from its start is shown once."""
 
     def __init__(self, result: Callable[[str], None], log: Callable[[str], None]) -> None:
