@@ -1,0 +1,80 @@
+"""The encoder of one modality: a gridded spectrum, where it was measured, and its fitted lines.
+
+The grid is a vector; the lines are a set, whose order and number must not matter: each line passes
+through the same small network and the results are summed, weighted by line height (deep sets,
+Zaheer et al., NeurIPS 2017).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from spectroflow.modality import Modality
+
+FREQUENCIES = 8
+
+
+class SpectrumEncoder(nn.Module):
+    """Map a spectrum to the mean and log variance of a Gaussian in the latent space."""
+
+    def __init__(self, modality: Modality, hidden: int, latent: int, dropout: float) -> None:
+        super().__init__()
+        self.start, self.stop = modality.grid.start, modality.grid.stop
+        self.narrowest = modality.fwhm[0]
+        points = modality.grid.points
+        self.from_grid = nn.Linear(2 * points, hidden)
+        self.of_line = nn.Sequential(
+            nn.Linear(2 * FREQUENCIES + 3, hidden // 2), nn.GELU(), nn.Linear(hidden // 2, hidden)
+        )
+        self.trunk = nn.Sequential(
+            nn.LayerNorm(hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.LayerNorm(hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+        )
+        self.mean = nn.Linear(hidden, latent)
+        self.log_variance = nn.Linear(hidden, latent)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, -2.0)
+
+    def forward(self, values: Tensor, valid: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode a batch.
+
+        Parameters
+        ----------
+        values, valid
+            ``(batch, points)``; prepared intensities and 1 where measured.
+        lines
+            ``(batch, slots, 4)``: centre, height, width, Lorentzian fraction; NaN in unused slots.
+
+        Returns
+        -------
+        mean, log_variance
+            ``(batch, latent)`` each; the log variance lies in [-8, 4].
+        """
+        scaled = torch.sqrt(values.clamp_min(0.0))
+        hidden = self.from_grid(torch.cat([scaled * valid, 1.0 - valid], dim=1))
+        if lines.shape[1]:
+            hidden = hidden + self._of_lines(lines)
+        hidden = self.trunk(hidden)
+        return self.mean(hidden), self.log_variance(hidden).clamp(-8.0, 4.0)
+
+    def _of_lines(self, lines: Tensor) -> Tensor:
+        used = torch.isfinite(lines).all(dim=-1)
+        center, height, fwhm, shape = torch.where(used.unsqueeze(-1), lines, 1.0).unbind(-1)
+        height = torch.where(used, height.clamp_min(0.0), 0.0)
+        weight = torch.sqrt(height / height.amax(dim=1, keepdim=True).clamp_min(1e-12))
+        place = (center - self.start) / (self.stop - self.start)
+        waves = place.unsqueeze(-1) * (math.pi * 2.0 ** torch.arange(FREQUENCIES, device=lines.device))
+        width = torch.log(fwhm.clamp_min(1e-6) / self.narrowest)
+        described = torch.cat(
+            [torch.sin(waves), torch.cos(waves), torch.stack([weight, width, shape.clamp(0.0, 1.0)], dim=-1)], dim=-1
+        )
+        total: Tensor = (self.of_line(described) * weight.unsqueeze(-1)).sum(dim=1)
+        return total / weight.sum(dim=1, keepdim=True).clamp_min(1.0).sqrt()

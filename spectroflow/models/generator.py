@@ -1,0 +1,408 @@
+"""The generator: what a model directory holds and what it does.
+
+A generator is an ensemble of members, one per fold of the training materials. A member consists of the
+networks that never saw its fold, a retrieval memory of all other materials with the kernel experts
+fitted on it, and, per direction, a blend with its calibration.
+
+For a material that the training has not seen, all members speak and their mean is the answer. For a
+training material, :meth:`Generator.generate_held_out` asks only the member that never saw it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spectroflow.config import TrainConfig
+from spectroflow.errors import InvalidInput, ModelError
+from spectroflow.modality import Modality
+from spectroflow.models import checkpoint
+from spectroflow.models.blend import Blend, evidence_of
+from spectroflow.models.data import SpectraOf, TrainingData
+from spectroflow.models.experts import KernelExperts
+from spectroflow.models.memory import build_memory
+from spectroflow.models.preprocess import prepare, shape_features
+from spectroflow.models.training import build_network, plan_networks
+from spectroflow.models.vae import CrossModalVAE
+
+Float = npt.NDArray[np.float32]
+Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+Int = npt.NDArray[np.int64]
+Direction = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Spectra of one modality that were never measured.
+
+    Attributes
+    ----------
+    intensity
+        ``(n, points)`` float32 on the target's grid, relative to the strongest line, background removed.
+    uncertainty
+        ``(n, points)`` float32, one standard deviation, same scale.
+    confidence
+        ``(n,)`` float32 in [0, 1]: the correlation with a measured spectrum that held-out materials
+        with the same evidence had.
+    latent
+        ``(n, latent)`` float32, mean of the networks.
+    experts
+        ``{name: (n, points)}``, where asked for: each expert alone, before the blend.
+    """
+
+    intensity: Float
+    uncertainty: Float
+    confidence: Float
+    latent: Float
+    experts: dict[str, Float] = field(default_factory=dict)
+
+
+class Generator:
+    """A trained model; make one with :func:`spectroflow.models.ensemble.fit_generator` or :meth:`load`."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainConfig,
+        networks: Mapping[str, CrossModalVAE],
+        blends: Mapping[tuple[int, str, str], Blend],
+        card: Mapping[str, Any],
+        *,
+        device: str = "cpu",
+    ) -> None:
+        self.data, self.config, self.blends, self.card, self.device = data, config, dict(blends), dict(card), device
+        self.networks = {name: network.to(device).eval() for name, network in networks.items()}
+        self.folds = data.folds(config.folds, config.seed)
+        self._kernels: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
+
+    # What it is
+
+    @property
+    def modalities(self) -> Mapping[str, Modality]:
+        """What each modality is."""
+        return self.data.modalities
+
+    @property
+    def directions(self) -> list[Direction]:
+        """The directions that it was trained for."""
+        return sorted({(source, target) for _, source, target in self.blends})
+
+    @cached_property
+    def features(self) -> dict[str, Float]:
+        """Features of all training spectra, ``{modality: (n, points)}``."""
+        return {n: shape_features(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+
+    @cached_property
+    def _fold_of(self) -> dict[tuple[str, str], int]:
+        known: dict[tuple[str, str], int] = {}
+        for name, table in self.data.spectra.items():
+            for label, sample, fold in zip(table.label, table.sample, self.folds[name].tolist(), strict=True):
+                known |= {("label", label): fold, ("sample", sample): fold}
+        known.pop(("label", ""), None)
+        known.pop(("sample", ""), None)
+        return known
+
+    def fold_of(self, label: str, sample: str = "") -> int | None:
+        """Return the fold that a material was in, or None if the training has not seen it."""
+        return self._fold_of.get(("label", label), self._fold_of.get(("sample", sample)))
+
+    def kernels(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
+        """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
+        key = (tuple(sorted(without)), source, target)
+        if key not in self._kernels:
+            rows = [np.flatnonzero(~np.isin(self.folds[name], without)) for name in (source, target)]
+            memory = build_memory(self.data, source, target, rows[0], rows[1])
+            self._kernels[key] = KernelExperts.fit(memory, self.features[source])
+        return self._kernels[key]
+
+    # What it does
+
+    def generate(
+        self,
+        values: Float,
+        valid: Bool,
+        lines: Float | None,
+        source: str,
+        target: str,
+        *,
+        batch: int = 64,
+        parts: bool = False,
+    ) -> Generated:
+        """Generate spectra of materials that the training has not seen; all members speak.
+
+        Parameters
+        ----------
+        values, valid
+            ``(n, points)`` on the source's grid as measured, and where they were measured.
+        lines
+            ``(n, slots, >= 4)`` as fitted, NaN in unused slots, or None.
+        batch
+            Rows that are computed at a time. The last batch is padded, so that a row's result does not
+            depend on how many others there are.
+        parts
+            Also return every expert alone.
+
+        Raises
+        ------
+        InvalidInput
+            The model was not trained for this direction, or the arrays do not fit the grid.
+        """
+        everyone = [tuple(range(self.config.folds))] * len(values)
+        return self._generate(values, valid, lines, source, target, everyone, batch, parts)
+
+    def generate_held_out(
+        self,
+        values: Float,
+        valid: Bool,
+        lines: Float | None,
+        source: str,
+        target: str,
+        labels: Sequence[str],
+        samples: Sequence[str] | None = None,
+        *,
+        batch: int = 64,
+        parts: bool = False,
+    ) -> Generated:
+        """Generate as if no material had been in the training.
+
+        Each row whose label or sample the training knows is done by the one member that never saw it;
+        all others by all members. Parameters as for :meth:`generate`.
+        """
+        folds = [self.fold_of(*names) for names in zip(labels, samples or [""] * len(labels), strict=True)]
+        everyone = tuple(range(self.config.folds))
+        members = [everyone if fold is None else (fold,) for fold in folds]
+        return self._generate(values, valid, lines, source, target, members, batch, parts)
+
+    def _generate(
+        self,
+        values: Float,
+        valid: Bool,
+        lines: Float | None,
+        source: str,
+        target: str,
+        members: Sequence[tuple[int, ...]],
+        batch: int,
+        parts: bool,
+    ) -> Generated:
+        self._check(values, valid, source, target)
+        points = self.modalities[source].grid.points
+        pieces = []
+        for start in range(0, len(values), batch):
+            rows = slice(start, min(start + batch, len(values)))
+            count = rows.stop - rows.start
+            padded = np.zeros((batch, points), np.float32), np.zeros((batch, points), bool)
+            padded[0][:count], padded[1][:count] = values[rows], valid[rows]
+            slots = 0 if lines is None else lines.shape[1]
+            padded_lines = np.full((batch, slots, 4), np.nan, np.float32)
+            if lines is not None:
+                padded_lines[:count] = lines[rows, :, :4]
+            prepared = prepare(padded[0], padded[1], self.modalities[source])
+            query = Query(prepared, padded[1], padded_lines, source, target)
+            speaks = np.zeros((batch, self.config.folds), bool)
+            for row, who in enumerate(members[rows]):
+                speaks[row, list(who)] = True
+            speaks[count:] = True
+            pieces.append((count, self._one_batch(query, speaks, parts)))
+        return _join(pieces, self.modalities[target].grid.points, self.config.latent)
+
+    def _one_batch(self, query: Query, speaks: Bool, parts: bool) -> Generated:
+        similarity = shape_features(query.values, self.modalities[query.source]) @ self.features[query.source].T
+        decoded, latents = self.network_predictions(query)
+        results, confidences, uncertainties = [], [], []
+        alone: dict[str, Float] = {}
+        share = speaks / speaks.sum(axis=1, keepdims=True)
+        for member in range(self.config.folds):
+            experts = self.member_predictions(query, (member,), similarity, decoded)
+            blend = self.blends[member, query.source, query.target]
+            own = similarity[:, self.kernels((member,), query.source, query.target).memory.rows]
+            confidence = blend.confidence(evidence_of(own, experts))
+            nets = np.stack([d for name, d in decoded.items() if member in _without(name)])
+            results.append(blend.combine(experts))
+            confidences.append(confidence)
+            uncertainties.append(blend.uncertainty(confidence, nets.std(axis=0) / np.sqrt(len(nets))))
+            if parts:
+                for name, value in experts.items():
+                    alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1].astype(
+                        np.float32
+                    )
+        stacked, weights = np.stack(results), share.T.astype(np.float32)
+        mean = np.einsum("mnp,mn->np", stacked, weights)
+        between = np.einsum("mnp,mn->np", (stacked - mean) ** 2, weights)
+        within = np.einsum("mnp,mn->np", np.stack(uncertainties) ** 2, weights)
+        latent = np.stack(list(latents.values())).mean(axis=0)
+        return Generated(
+            mean.astype(np.float32),
+            np.sqrt(within + between).astype(np.float32),
+            np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
+            latent,
+            alone,
+        )
+
+    def member_predictions(
+        self, query: Query, without: tuple[int, ...], similarity: Float, decoded: Mapping[str, Float]
+    ) -> dict[str, Float]:
+        """Return every expert's prediction for a query from all folds but some.
+
+        Parameters
+        ----------
+        without
+            One fold: the member of that fold. Two folds: what a member knows without another fold.
+        similarity
+            ``(n, rows of the source modality)``.
+        decoded
+            ``{network: (n, points)}``.
+        """
+        predictions = self.kernels(without, query.source, query.target).predict(similarity)
+        blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
+        predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
+        return predictions
+
+    @torch.no_grad()
+    def network_predictions(self, query: Query) -> tuple[dict[str, Float], dict[str, Float]]:
+        """Return what every network decodes, ``{network: (n, points)}``, and its latent means."""
+        inputs = [
+            torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32, device=self.device)
+            for array in (query.values, query.valid, query.lines)
+        ]
+        decoded, latents = {}, {}
+        for name, network in self.networks.items():
+            posterior = network.posterior(query.source, *inputs)
+            latents[name] = posterior.mean.float().cpu().numpy()
+            decoded[name] = network.decode(query.target, posterior.mean).cpu().numpy()
+        return decoded, latents
+
+    def _check(self, values: Float, valid: Bool, source: str, target: str) -> None:
+        if (source, target) not in self.directions:
+            known = ", ".join(f"{s} to {t}" for s, t in self.directions)
+            raise InvalidInput(
+                f"this model was not trained for {source} to {target}",
+                remedy=f"It was trained for {known or 'no direction'}.",
+            )
+        points = self.modalities[source].grid.points
+        if values.ndim != 2 or values.shape[1] != points or valid.shape != values.shape:
+            raise InvalidInput(
+                f"spectra of shape {values.shape} do not fit the {source} grid of {points} points",
+                remedy="Resample them to the grid of the model's modality.",
+            )
+
+    # How it is kept
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files of the model directory, in the order in which to write them."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, network in self.networks.items():
+            tensors |= {f"network.{name}.{key}": value for key, value in network.state_dict().items()}
+        for name, table in self.data.spectra.items():
+            tensors[f"memory.{name}.values"] = torch.as_tensor(table.values)
+            tensors[f"memory.{name}.valid"] = torch.as_tensor(table.valid.astype(np.uint8))
+            tensors[f"memory.{name}.lines"] = torch.as_tensor(table.lines)
+        for (member, source, target), blend in self.blends.items():
+            tensors[f"residual.{member}.{source}.{target}"] = torch.as_tensor(blend.residual)
+        config = {
+            "train": self.config.model_dump(mode="json"),
+            "modalities": {name: modality.model_dump(mode="json") for name, modality in self.modalities.items()},
+            "memory": {
+                name: {"sample": table.sample, "label": table.label, "digest": table.digest, "formula": table.formula}
+                for name, table in self.data.spectra.items()
+            },
+            "blends": [
+                {"member": m, "source": s, "target": t, **blend.settings()} for (m, s, t), blend in self.blends.items()
+            ],
+        }
+        return checkpoint.model_files(tensors, config, self.card)
+
+    def save(self, folder: str | Path) -> None:
+        """Write a local model directory."""
+        checkpoint.write_files(folder, self.files())
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu") -> Generator:
+        """Read a local model directory; see :meth:`from_files`."""
+        return cls.from_files(checkpoint.read_folder(folder), where=str(folder), device=device)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, where: str = "", device: str = "cpu") -> Generator:
+        """Build a generator from the bytes of a model directory; runs no code from it.
+
+        Raises
+        ------
+        ModelError
+            A file is missing, damaged, of another format, or does not fit the others.
+        """
+        tensors, config, card = checkpoint.read_model(files, where=where)
+        try:
+            train = TrainConfig.model_validate(config["train"])
+            modalities = {n: Modality.model_validate(m) for n, m in config["modalities"].items()}
+            spectra = {
+                name: SpectraOf(
+                    tensors[f"memory.{name}.values"].numpy(),
+                    tensors[f"memory.{name}.valid"].numpy().astype(bool),
+                    tensors[f"memory.{name}.lines"].numpy(),
+                    *(tuple(columns[key]) for key in ("sample", "label", "digest", "formula")),
+                )
+                for name, columns in ((n, config["memory"][n]) for n in modalities)
+            }
+            data = TrainingData.build(modalities, spectra)
+            networks = {}
+            for plan in plan_networks(train):
+                prefix = f"network.{plan.name}."
+                networks[plan.name] = build_network(modalities, train)
+                networks[plan.name].load_state_dict(
+                    {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+                )
+            blends = {}
+            for entry in config["blends"]:
+                key = (int(entry.pop("member")), str(entry.pop("source")), str(entry.pop("target")))
+                residual = tensors["residual.{}.{}.{}".format(*key)].numpy()
+                blends[key] = Blend.from_settings(entry, residual)
+        except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
+            raise ModelError(
+                f"the files of the model do not fit together ({error})",
+                where=where,
+                remedy="Copy or train the model again.",
+            ) from None
+        return cls(data, train, networks, blends, card, device=device)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Prepared source spectra that ask for a target: ``(n, points)``, ``(n, points)``, ``(n, slots, 4)``."""
+
+    values: Float
+    valid: Bool
+    lines: Float
+    source: str
+    target: str
+
+
+def seed_of(run_seed: int, digest: str) -> int:
+    """Return the seed of one record's randomness: a 63-bit hash of the run's seed and the record's digest."""
+    text = f"{run_seed}:{digest}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def _without(network: str) -> tuple[int, ...]:
+    return tuple(int(fold) for fold in network.split("-"))
+
+
+def _join(pieces: Sequence[tuple[int, Generated]], points: int, latent: int) -> Generated:
+    if not pieces:
+        nothing = np.zeros((0, points), np.float32)
+        return Generated(nothing, nothing, np.zeros(0, np.float32), np.zeros((0, latent), np.float32))
+    names = pieces[0][1].experts
+    return Generated(
+        np.concatenate([piece.intensity[:count] for count, piece in pieces]),
+        np.concatenate([piece.uncertainty[:count] for count, piece in pieces]),
+        np.concatenate([piece.confidence[:count] for count, piece in pieces]),
+        np.concatenate([piece.latent[:count] for count, piece in pieces]),
+        {name: np.concatenate([piece.experts[name][:count] for count, piece in pieces]) for name in names},
+    )
