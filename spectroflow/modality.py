@@ -109,6 +109,28 @@ class Modality(BaseModel):
     aliases: tuple[str, ...] = ()
 
 
+UNKNOWN = "unknown"
+"""Under this name an archive keeps the rows of records whose modality nobody knows."""
+
+
+def unknown() -> Modality:
+    """Return the modality of records that could not be given one; its rows never hold a spectrum."""
+    return Modality(
+        name=UNKNOWN,
+        title="Unknown",
+        axis_unit="unknown",
+        axis_label="unknown",
+        intensity_unit="unknown",
+        intensity_label="unknown",
+        capacity=2,
+        fwhm=(1.0, 2.0),
+        grid=Grid(start=0.0, stop=1.0, step=1.0),
+        match_tolerance=1.0,
+        resolution=1.0,
+        valid_range=(0.0, 1.0),
+    )
+
+
 @cache
 def builtin() -> Mapping[str, Modality]:
     """Return the modalities that come with SpectroFlow, by name."""

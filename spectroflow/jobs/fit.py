@@ -19,7 +19,7 @@ from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
 from spectroflow.jobs.options import JobOptions
-from spectroflow.jobs.running import additive, finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.running import AdditiveMetrics, additive, finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import Modality, lookup, resolve
 from spectroflow.peaks import FIT_QUANTITIES, LINE_PARAMETERS, BatchFit, fit_batch, settings_for
@@ -27,7 +27,7 @@ from spectroflow.storage import CheckedWriter, Location
 
 
 @dataclass(slots=True)
-class FitProcessor:
+class FitProcessor(AdditiveMetrics):
     """Fits the rows of units and writes their lines.
 
     Attributes
@@ -44,7 +44,6 @@ class FitProcessor:
     segments: dict[str, SegmentEntry]
     config: Config
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=700 << 20))
-    merge = staticmethod(additive)
 
     def setup(self) -> None:
         """Load the compiled kernel before the first unit's clock starts."""

@@ -42,7 +42,7 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
                 remedy="Give an archive or ARCHIVE/runs/<run>.",
             )
     version = latest_version(root)
-    committed = {entry.run for entry in (*version.segments, *version.layers)} | {version.run}
+    committed = {entry.run for entry in version.segments} | {layer.run for layer in version.layers} | {version.run}
     tables, failures, total = [], [], Rows()
     for run in runs:
         if not (run / PLAN_NAME).exists():

@@ -93,6 +93,15 @@ def nothing_to_do(command: str, output: Location, reason: str) -> Summary:
     return Summary(command, status="nothing to do", output=str(output), lines=[reason])
 
 
+class AdditiveMetrics:
+    """Base of processors whose metrics are nested tables of numbers."""
+
+    @staticmethod
+    def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+        """Return two tables added key by key."""
+        return additive(first, second)
+
+
 def additive(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Return two nested tables of numbers added key by key; the metrics of all jobs are such tables."""
     result = dict(first)

@@ -89,7 +89,7 @@ class ShardBuilder:
         """Write arrays and record table of the shard; return how many rows have which status."""
         used: npt.NDArray[np.uint8] = self._status
         assert not (used == status.NOT_DONE).any(), "every planned row has an outcome"
-        values = {"axis": self._axis, "intensity": self._intensity, "status": self._status}
+        values: dict[str, Array] = {"axis": self._axis, "intensity": self._intensity, "status": self._status}
         self.layout.write(writer.zarr_store(self.layout.path), self.shard, values)
         writer.put(records_key(segment, self.shard), encode(self._records))
         return Counter(status.NAMES[int(code)] for code in self._status)

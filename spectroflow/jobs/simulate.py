@@ -16,7 +16,7 @@ from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
 from spectroflow.errors import UsageError
 from spectroflow.jobs.options import JobOptions
-from spectroflow.jobs.running import additive, finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.running import AdditiveMetrics, finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.shards import ShardBuilder, segment_keys
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.modality import lookup, resolve
@@ -26,7 +26,7 @@ from spectroflow.storage import CheckedWriter, Location
 
 
 @dataclass(slots=True)
-class SimulateProcessor:
+class SimulateProcessor(AdditiveMetrics):
     """Makes the spectra of units out of their row numbers.
 
     Attributes
@@ -40,7 +40,6 @@ class SimulateProcessor:
     segments: dict[str, str]
     config: Config
     resources: Resources = field(default_factory=Resources)
-    merge = staticmethod(additive)
 
     def setup(self) -> None:
         """Nothing has to be opened."""

@@ -81,7 +81,7 @@ class Summary:
     def table(self) -> list[tuple[str, str]]:
         """Return labelled values for people."""
         rows = self.rows
-        result = [("status", self.status)]
+        result: list[tuple[str, str]] = [("status", self.status)]
         if self.run:
             result.append(("run", self.run))
         if rows.total:

@@ -21,8 +21,9 @@ from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.grids import Gridded, grid_rows
+from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator, require_direction
 from spectroflow.jobs.options import JobOptions
-from spectroflow.jobs.running import additive, finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.running import AdditiveMetrics, finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import Modality, lookup, resolve
 from spectroflow.models.generator import Generated, Generator
@@ -42,7 +43,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class TransferProcessor:
+class TransferProcessor(AdditiveMetrics):
     """Generates spectra for the rows of input segments.
 
     Attributes
@@ -68,11 +69,10 @@ class TransferProcessor:
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
     _generator: Generator | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
-    merge = staticmethod(additive)
 
     def setup(self) -> None:
         """Load the model, onto a GPU if the worker has one."""
-        self._generator = Generator.load(self.model, device="cuda" if self.resources.gpus else "cpu")
+        self._generator = load_generator(self.model, device="cuda" if self.resources.gpus else "cpu")
         self._archive = Archive(self.archive, self.version)
 
     def keys(self, unit: Unit) -> frozenset[str]:
@@ -109,7 +109,7 @@ class TransferProcessor:
         gridded = grid_rows(self.archive, task.segment, task.lines, modalities[task.source], start, stop)
         state = row_states(gridded, start, skip)
         usable = np.flatnonzero(state == status.OK)
-        made = self._run_model(task, gridded, usable, self._digests(task.segment, start, stop))
+        made = self._run_model(task, gridded, usable)
         grid = modalities[task.target].grid.axis()
         rows = stop - start
         arrays: dict[str, Array] = {
@@ -127,7 +127,7 @@ class TransferProcessor:
         arrays["verdict"][usable] = judge(made.confidence, self.config)
         return state, arrays
 
-    def _run_model(self, task: Task, gridded: Gridded, rows: Array, digests: Sequence[str]) -> Generated:
+    def _run_model(self, task: Task, gridded: Gridded, rows: Array) -> Generated:
         assert self._generator is not None, "setup() comes first"
         return self._generator.generate(
             gridded.values[rows],
@@ -135,18 +135,8 @@ class TransferProcessor:
             gridded.lines[rows],
             task.source,
             task.target,
-            [digests[row] for row in rows],
+            batch=self.config.transfer.batch,
         )
-
-    def _digests(self, segment: SegmentEntry, start: int, stop: int) -> list[str]:
-        """Return the record digests of rows, which seed whatever is random about them."""
-        assert self._archive is not None, "setup() comes first"
-        digests: list[str] = []
-        for shard in range(start // segment.shard_rows, -(-stop // segment.shard_rows)):
-            table = self._archive.shard_records(segment, shard)
-            digests += [value or "" for value in table["digest"].to_pylist()]
-        first = start // segment.shard_rows * segment.shard_rows
-        return digests[start - first : stop - first]
 
     def _records(self, task: Task, shard: int, start: int, arrays: dict[str, Array]) -> list[dict[str, Any]]:
         assert self._archive is not None, "setup() comes first"
@@ -244,20 +234,21 @@ def transfer(
     """
     opened = Archive(archive)
     modalities = resolve(options.config.modality)
-    generator = Generator.load(Location.parse(model))
+    generator = load_generator(Location.parse(model))
+    model_digest = digest_of_model(Location.parse(model))
     directions = list(pairs) or generator.directions
     for source, target in directions:
         lookup(source, modalities)
         lookup(target, modalities)
-        generator.require(source, target, modalities)
+        require_direction(generator, source, target, modalities)
     target_root = Location.parse(out)
-    tasks = _tasks(opened, directions, generator.digest, options, target_root)
+    tasks = _tasks(opened, directions, model_digest, options, target_root)
     if not tasks:
         return nothing_to_do("transfer", target_root, "everything was generated before by this model")
-    plan = _plan(opened, target_root, tasks, generator.digest, model, options)
+    plan = _plan(opened, target_root, tasks, model_digest, model, options)
     if options.dry_run:
         return planned("transfer", plan, target_root)
-    gpus = 1.0 if generator.wants_gpu() else 0.0
+    gpus = gpus_wanted()
     processor = TransferProcessor(
         opened.root,
         opened.version.number,
@@ -268,7 +259,7 @@ def transfer(
         Resources(gpus=gpus, memory_bytes=plan.estimate.memory_bytes),
     )
     result = run_plan(
-        plan, processor, target_root, options, lambda: _create(target_root, tasks, opened, generator.digest, options)
+        plan, processor, target_root, options, lambda: _create(target_root, tasks, opened, model_digest, options)
     )
     entries = [
         SegmentEntry(

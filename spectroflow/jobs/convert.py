@@ -1,0 +1,196 @@
+"""The convert job: new and changed files become a segment of each modality."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectroflow.archive import SegmentEntry, Version, commit, latest_version
+from spectroflow.archive.segment import create_segment
+from spectroflow.config import Config
+from spectroflow.engine.plan import Estimate, Plan
+from spectroflow.engine.run import run_folder
+from spectroflow.engine.unit import Group
+from spectroflow.errors import UsageError
+from spectroflow.jobs.conversions import CATALOGUE, committed, previous_catalogue, unfinished_run
+from spectroflow.jobs.converter import ConvertProcessor, convert_layout, modality_of, planned_key, segment_id
+from spectroflow.jobs.options import JobOptions
+from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.summary import Summary
+from spectroflow.modality import resolve
+from spectroflow.sources.manifest import read_manifest
+from spectroflow.sources.plan import SourcePlan, plan_sources
+from spectroflow.storage import Location
+
+
+def convert(
+    sources: Sequence[str],
+    archive: str,
+    *,
+    manifest: str | None = None,
+    again: Sequence[str] = (),
+    options: JobOptions,
+) -> Summary:
+    """Bring new and changed files into an archive.
+
+    Parameters
+    ----------
+    sources
+        Files, folders, patterns and URLs.
+    archive
+        Path or URL of the archive; it is made if there is none.
+    manifest
+        A CSV file that says what files are that do not say it themselves.
+    again
+        Sources to take again although they did not change.
+
+    Returns
+    -------
+    Summary
+        Rows are the records of new and changed sources.
+
+    Raises
+    ------
+    UsageError
+        No source is given.
+    InvalidInput
+        A source or the manifest does not exist.
+    CommitConflict
+        Another run converted one of the same files in the meantime.
+    """
+    if not sources:
+        raise UsageError("there is nothing to convert", remedy="Give at least one file, folder or URL.")
+    began = time.perf_counter()
+    root = Location.parse(archive)
+    command = {"sources": list(sources), "manifest": manifest, "archive": str(root)}
+    resumed = None if options.dry_run else unfinished_run(root, latest_version(root), command, _content(options.config))
+    first = _carry_out(resumed, root, options) if resumed is not None else None
+    base = latest_version(root)
+    found = plan_sources(
+        sources,
+        resolve(options.config.modality),
+        previous=previous_catalogue(root, base),
+        manifest=read_manifest(manifest, options.config.convert.manifest_columns) if manifest else None,
+        exclude=[root],
+        again=again,
+        max_file_bytes=options.config.convert.max_file_bytes,
+    )
+    details = {"sources": asdict(found.counts), "unclaimed": found.unclaimed, "warnings": list(found.warnings)}
+    if not any(table.num_rows for table in found.rows.values()):
+        summary = nothing_to_do("convert", root, "every source was converted before") if first is None else first
+    else:
+        plan = _plan(found, base, command, options)
+        if options.dry_run:
+            summary = planned("convert", plan, root)
+        else:
+            summary = _carry_out(plan, root, options, found)
+            if first is not None:
+                summary.rows = summary.rows + first.rows
+    summary.details |= details
+    summary.seconds = time.perf_counter() - began
+    summary.lines += _sentences(found)
+    return summary
+
+
+def _carry_out(plan: Plan, root: Location, options: JobOptions, found: SourcePlan | None = None) -> Summary:
+    """Run and commit a plan; without ``found`` it is one that an earlier call saved and did not end."""
+    rows = {group.name: group.rows for group in plan.groups}
+    modalities = {name: modality_of(name, options.config) for name in rows}
+
+    def prepare() -> None:
+        for name, count in rows.items():
+            layout = convert_layout(plan.run, name, count, options.config)
+            create_segment(root, layout, modalities[name], "measured")
+        if found is not None:
+            _save_rows(found, plan, root)
+
+    result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, options, prepare)
+    entries = [
+        SegmentEntry(
+            id=segment_id(plan.run, group.name),
+            modality=group.name,
+            rows=group.rows,
+            shard_rows=group.shard_rows,
+            origin="measured",
+            run=plan.run,
+        )
+        for group in plan.groups
+    ]
+    version = commit(root, committed(root, plan, entries), command="convert", run=plan.run)
+    return finished("convert", result, root, options, version=version.number, modalities=result.metrics)
+
+
+def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: JobOptions) -> Plan:
+    config = options.config
+    counts = {name: table.num_rows for name, table in sorted(found.rows.items()) if table.num_rows}
+    layouts = {name: convert_layout("", name, count, config) for name, count in counts.items()}
+    groups = [Group(name=name, rows=layout.rows, shard_rows=layout.shard_rows) for name, layout in layouts.items()]
+    shard = max(sum(a.row_bytes for a in layout.arrays) * layout.shard_rows for layout in layouts.values())
+    return Plan.of(
+        job="convert",
+        command=command,
+        base_version=base.number,
+        config=_content(config),
+        groups=groups,
+        unit_shards=config.engine.unit_shards,
+        payload={"catalogues": list(base.catalogues), "replaced": list(found.replaced)},
+        digests={name: _table_digest(found.rows[name]) for name in counts},
+        estimate=Estimate(
+            units=sum(group.count(config.engine.unit_shards) for group in groups),
+            rows=sum(counts.values()),
+            bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts.values()),
+            memory_bytes=(250 << 20) + 3 * shard,
+        ),
+    )
+
+
+def _save_rows(found: SourcePlan, plan: Plan, root: Location) -> None:
+    """Write the planned rows, a file per shard, and the catalogue; the catalogue's presence says all is there."""
+    folder = run_folder(root, plan.run)
+    for group in plan.groups:
+        table = found.rows[group.name]
+        for shard in range(group.shards):
+            part = table.slice(shard * group.shard_rows, group.shard_rows)
+            (folder / planned_key(group.name, shard)).write_bytes(_parquet(part))
+    found.catalogue.save(folder / CATALOGUE)
+
+
+def _content(config: Config) -> dict[str, Any]:
+    """Return the part of the configuration that decides what is written."""
+    return {
+        "convert": config.convert.model_dump(mode="json"),
+        "archive": config.archive.model_dump(mode="json"),
+        "modality": config.modality,
+    }
+
+
+def _sentences(found: SourcePlan) -> list[str]:
+    counts = found.counts
+    lines = [
+        f"{counts.objects:,} files: {counts.new:,} new, {counts.changed:,} changed, {counts.unchanged:,} unchanged, "
+        f"{counts.unclaimed:,} of no known format, {counts.vanished:,} vanished"
+    ]
+    if found.unclaimed:
+        shown = ", ".join(f"{count:,} {extension}" for extension, count in list(found.unclaimed.items())[:6])
+        lines.append(f"no format claims {shown}")
+    return [*lines, *found.warnings]
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _table_digest(table: pa.Table) -> str:
+    sink = hashlib.blake2b(digest_size=16)
+    for batch in table.combine_chunks().to_batches():
+        sink.update(batch.serialize().to_pybytes())
+    return sink.hexdigest()

@@ -1,0 +1,53 @@
+"""Small archives for the tests of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spectroflow.config import Config, load
+from spectroflow.jobs import JobOptions
+from spectroflow.storage import digest_bytes
+
+SMALL = ("archive.shard_rows=8", "archive.chunk_rows=4", "simulate.materials=8", "simulate.samples=2")
+
+
+@pytest.fixture(scope="session")
+def small_config() -> Config:
+    """Few materials in shards of eight rows, so that there are several units."""
+    return load(None, SMALL)
+
+
+@pytest.fixture(scope="session")
+def inline(small_config: Config) -> JobOptions:
+    """Run in this process."""
+    return JobOptions(config=small_config, workers=0)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory, inline: JobOptions) -> Path:
+    """A simulated archive with lines; tests must not write to it."""
+    from spectroflow.jobs.fit import fit
+    from spectroflow.jobs.simulate import simulate
+
+    folder = tmp_path_factory.mktemp("simulated") / "archive"
+    simulate(str(folder), form="archive", options=inline)
+    fit(str(folder), options=inline)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digests() -> Callable[[Path], dict[str, str]]:
+    """Return a function that digests every array, record table and result below an archive."""
+
+    def of(folder: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): digest_bytes(path.read_bytes())
+            for part in ("segments", "layers")
+            for path in sorted((folder / part).rglob("*"))
+            if path.is_file()
+        }
+
+    return of
