@@ -42,6 +42,7 @@ FAILED: MappingProxyType[str, int] = MappingProxyType(
         "BAD_ENCODING": 25,
         "OUT_OF_MEMORY": 26,
         "TIMED_OUT": 27,
+        "TOO_LARGE": 28,
     }
 )
 

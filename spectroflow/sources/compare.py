@@ -1,0 +1,106 @@
+"""What is there now beside what was there last time: what must be opened, and what is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spectroflow.formats.registry import fingerprint
+from spectroflow.sources.catalogue import CONTAINER, UNCLAIMED, Catalogue
+from spectroflow.sources.manifest import Manifest
+
+BoolArray = npt.NDArray[np.bool_]
+
+NOT_ROWS = (UNCLAIMED, CONTAINER)
+"""Codes of sources that have no row in the archive."""
+
+
+class Comparison:
+    """The listing beside the previous catalogue; all arrays have one entry per listed source but ``gone``.
+
+    Attributes
+    ----------
+    before
+        Row of the source in the previous catalogue, or -1.
+    was_row
+        Whether it had rows in the archive.
+    must_open
+        Whether it is new, or its size, time, tag or manifest entry changed, or it was asked for.
+    gone
+        One entry per row of the previous catalogue: not there any more.
+    """
+
+    def __init__(
+        self, listing: pa.Table, previous: Catalogue, manifest: Manifest | None, again: Collection[str]
+    ) -> None:
+        self._previous = previous.table
+        found = pc.index_in(listing["source"], value_set=previous.table["source"].combine_chunks())
+        self.before = integers(pc.fill_null(found, -1))
+        known = self.before >= 0
+        same = known & self._equal(listing, ("size", "modified", "etag"))
+        codes = self._earlier("code")
+        self.was_row = known & ~is_true(pc.is_in(codes, value_set=pa.array(NOT_ROWS)))
+        if previous.formats != fingerprint():
+            same &= ~is_true(pc.equal(codes, UNCLAIMED))
+        self._said: list[str] | None = None
+        if manifest is not None:
+            same &= self._apply(listing["source"].to_pylist(), manifest)
+        self.asked = is_true(pc.is_in(listing["source"], value_set=pa.array(sorted(again), pa.string())))
+        self.must_open = ~(same & ~self.asked) & ~is_true(pc.equal(listing["code"], CONTAINER))
+        self.gone: BoolArray = np.ones(previous.table.num_rows, dtype=bool)
+        self.gone[self.before[known]] = False
+
+    def said(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Return what a manifest says of some listed sources, now or, where it is silent, earlier."""
+        if self._said is not None:
+            return [self._said[row] for row in rows]
+        return self._take("said", self.before[rows]).to_pylist()  # type: ignore[no-any-return]
+
+    def unchanged_content(self, listed: npt.NDArray[np.int64], fresh: pa.Table) -> BoolArray:
+        """Say which opened sources turned out to be what they were, although time or size say otherwise."""
+        before = self.before[listed]
+        same = (before >= 0) & ~self.asked[listed]
+        for column in ("digest", "said"):
+            same &= is_true(pc.equal(self._take(column, before), fresh[column]))
+        same &= ~is_true(pc.equal(fresh["digest"], ""))
+        # A file that no format claimed before may be claimed now.
+        was = is_true(pc.equal(self._take("code", before), UNCLAIMED))
+        same &= was == is_true(pc.equal(fresh["code"], UNCLAIMED))
+        return same
+
+    def _apply(self, names: list[str], manifest: Manifest) -> BoolArray:
+        earlier = self._earlier("said").to_pylist()
+        now = [entry.to_json() if (entry := manifest.entries.get(name)) else "" for name in names]
+        self._said = [new or old for new, old in zip(now, earlier, strict=True)]
+        return np.array([not new or new == old for new, old in zip(now, earlier, strict=True)], dtype=bool)
+
+    def _equal(self, listing: pa.Table, columns: tuple[str, ...]) -> BoolArray:
+        same = np.ones(listing.num_rows, dtype=bool)
+        for column in columns:
+            same &= is_true(pc.equal(self._earlier(column), listing[column]))
+        return same
+
+    def _earlier(self, column: str) -> pa.ChunkedArray:
+        return self._take(column, self.before)
+
+    def _take(self, column: str, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+        """Return values of the previous catalogue; an empty text or null for row -1."""
+        indices = pa.array(rows, mask=rows < 0)
+        values = self._previous[column].take(indices)
+        return pc.fill_null(values, "") if pa.types.is_string(values.type) else values
+
+
+def is_true(values: pa.Array | pa.ChunkedArray) -> BoolArray:
+    """Return an Arrow column of truth values as an array; null is false."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def integers(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return an Arrow column of whole numbers without nulls as an array."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.int64)

@@ -1,0 +1,122 @@
+"""One look at one new or changed source: its digests, its format, and how many spectra of what kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from spectroflow.errors import RecordError
+from spectroflow.formats.base import HEAD_BYTES, Format, Probe
+from spectroflow.formats.normalise import resolve_modality
+from spectroflow.formats.registry import detect
+from spectroflow.modality import Modality
+from spectroflow.sources.catalogue import UNCLAIMED, UNKNOWN
+from spectroflow.sources.manifest import Entry
+from spectroflow.sources.reading import SourceReader, digest_of, too_large
+
+_READ_WHOLE = 8 << 20
+"""Larger files are opened by their first bytes before they are read whole."""
+
+ProbeCall = Callable[[Format, bytes, str], Probe]
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a source turned out to be.
+
+    Attributes
+    ----------
+    digest, content
+        Digests of the whole file, and of it without the names at its beginning.
+    format
+        The format that claims it, empty where none does.
+    modalities
+        One entry per spectrum.
+    code, reason, remedy
+        ``OK``, ``UNCLAIMED``, or why it cannot be read.
+    """
+
+    digest: str = ""
+    content: str = ""
+    format: str = ""
+    modalities: tuple[str, ...] = ()
+    code: str = "OK"
+    reason: str = ""
+    remedy: str = ""
+
+
+def examine(
+    reader: SourceReader,
+    source: str,
+    name: str,
+    size: int,
+    *,
+    entry: Entry,
+    modalities: Mapping[str, Modality],
+    max_file_bytes: int,
+    probe: ProbeCall = lambda fmt, data, name: fmt.probe(data, name),
+) -> Examined:
+    """Look at one source.
+
+    Parameters
+    ----------
+    reader
+        Reads it.
+    source, name, size
+        As the listing has them.
+    entry
+        What the manifest says of it.
+    modalities
+        All that are known; aliases are resolved.
+    max_file_bytes
+        Larger files are refused, unless no format claims them.
+    probe
+        Calls a format's ``probe``; a sandbox takes its place for readers that are not trusted.
+    """
+    digest = ""
+    found: Format | None = None
+    try:
+        if size > _READ_WHOLE:
+            found = detect(reader.head(source), name)
+            if found is None:
+                return Examined(code=UNCLAIMED)
+            if size > max_file_bytes:
+                raise too_large(source, size, max_file_bytes)
+        data = reader.read(source)
+        digest = digest_of(data)
+        found = detect(data[:HEAD_BYTES], name)
+        if found is None:
+            return Examined(digest, code=UNCLAIMED)
+        told = probe(found, data, name)
+    except RecordError as error:
+        given = _named(entry.modality, modalities) or UNKNOWN
+        return Examined(digest, "", found.name if found else "", (given,), error.code, error.message, error.remedy)
+    except Exception as error:
+        return Examined(
+            digest,
+            "",
+            found.name if found else "",
+            (_named(entry.modality, modalities) or UNKNOWN,),
+            "READER_FAILED",
+            f"the {found.name if found else ''} reader failed with {type(error).__name__}: {error}",
+            "The file is damaged or of a dialect that is not supported; export it again.",
+        )
+    content = digest_of(memoryview(data)[told.payload_start :]) if told.payload_start else digest
+    names = tuple(_named(entry.modality or name, modalities) or UNKNOWN for name in told.modalities)
+    if not names:
+        return Examined(
+            digest, content, found.name, (UNKNOWN,), "NO_DATA", "there is no spectrum in it", "Export it again."
+        )
+    return Examined(digest, content, found.name, names)
+
+
+def _named(name: str | None, modalities: Mapping[str, Modality]) -> str | None:
+    return resolve_modality(name, modalities)
+
+
+def unknown_modality(entry: Entry, modalities: Mapping[str, Modality]) -> tuple[str, str]:
+    """Return why the modality of a record is not known, and what to do about it."""
+    known = ", ".join(sorted(modalities))
+    if entry.modality:
+        return f"the manifest calls it {entry.modality!r}, which is not a modality", f"Known are {known}."
+    return "neither the file nor its name says what it measures", f"Say it in a manifest: a column 'modality', {known}."

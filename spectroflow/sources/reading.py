@@ -1,0 +1,210 @@
+"""Reading sources again: the bytes that were planned, or an error that says they changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from spectroflow.errors import RecordError
+from spectroflow.formats.base import HEAD_BYTES, RawRecord
+from spectroflow.formats.registry import get
+from spectroflow.sources.containers import Container, open_container
+from spectroflow.sources.manifest import Entry, apply_entry
+from spectroflow.sources.objects import split_member
+
+_OPEN_CONTAINERS = 4
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """Return the digest by which the catalogue knows content: BLAKE2b, 128 bits, hexadecimal."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class SourceReader:
+    """Reads sources by name and keeps the archives of files that it came by open.
+
+    Parameters
+    ----------
+    max_file_bytes
+        Larger files are refused.
+
+    Notes
+    -----
+    One reader serves one thread.
+    """
+
+    def __init__(self, *, max_file_bytes: int = 2 << 30) -> None:
+        self._most = max_file_bytes
+        self._open: OrderedDict[str, Container] = OrderedDict()
+        self._last: tuple[tuple[str, str], list[RawRecord]] = (("", ""), [])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every archive of files that is open."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def container(self, source: str) -> Container:
+        """Return an archive of files, opened."""
+        if source in self._open:
+            self._open.move_to_end(source)
+            return self._open[source]
+        location, _ = split_member(source)
+        self._open[source] = open_container(location)
+        while len(self._open) > _OPEN_CONTAINERS:
+            self._open.popitem(last=False)[1].close()
+        return self._open[source]
+
+    def head(self, source: str) -> bytes:
+        """Return the first 64 KiB of a file; members of archives are read whole."""
+        location, member = split_member(source)
+        if member is not None:
+            return self.read(source)[:HEAD_BYTES]
+        try:
+            return location.read_bytes(0, HEAD_BYTES)
+        except FileNotFoundError:
+            raise _missing(source) from None
+        except OSError as error:
+            raise _unreadable(source, error) from None
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of a source.
+
+        Raises
+        ------
+        RecordError
+            ``SOURCE_MISSING``, ``TOO_LARGE``, ``STORAGE_ERROR``, or what a broken archive of files gives.
+        """
+        location, member = split_member(source)
+        if member is not None:
+            return self.container(str(location)).read(member, self._most)
+        try:
+            data = location.read_bytes()
+        except FileNotFoundError:
+            raise _missing(source) from None
+        except OSError as error:
+            raise _unreadable(source, error) from None
+        if len(data) > self._most:
+            raise too_large(source, len(data), self._most)
+        return data
+
+    def records(self, source: str, name: str, *, digest: str, format_name: str) -> list[RawRecord]:
+        """Read the spectra of a source as it was planned.
+
+        Parameters
+        ----------
+        source, name
+            As the planned row has them.
+        digest
+            What the content's digest was when it was planned.
+        format_name
+            The format that claimed it then.
+
+        Raises
+        ------
+        RecordError
+            ``SOURCE_CHANGED`` if the content is another now; ``SOURCE_MISSING``; whatever the format's
+            reader finds wrong.
+        """
+        data = self.read(source)
+        if digest_of(data) != digest:
+            raise RecordError(
+                "SOURCE_CHANGED",
+                "the file changed between planning and reading",
+                where=source,
+                remedy="Run the same command again to take it as it is now.",
+            )
+        return read_records(data, name, format_name=format_name, where=source)
+
+    def planned(self, row: Mapping[str, Any]) -> RawRecord:
+        """Return the spectrum that a planned row means, with what the manifest says laid over it.
+
+        The spectra of the last source are kept, so that the rows of one file read it once.
+
+        Parameters
+        ----------
+        row
+            With the columns of :data:`spectroflow.sources.resolve.ROW_SCHEMA`.
+
+        Raises
+        ------
+        RecordError
+            As :meth:`records`; ``RECORD_COUNT_CHANGED`` if the file holds another number of spectra
+            than its probe said.
+        """
+        source = str(row["source"])
+        if self._last[0] != (source, row["digest"]):
+            records = self.records(source, str(row["name"]), digest=str(row["digest"]), format_name=str(row["format"]))
+            self._last = ((source, row["digest"]), records)
+        records = self._last[1]
+        if len(records) != row["records"]:
+            raise RecordError(
+                "RECORD_COUNT_CHANGED",
+                f"it holds {len(records)} spectra where its header says {row['records']}",
+                where=source,
+                remedy="The file is damaged; export it again.",
+            )
+        raw = records[row["record"]]
+        if len(records) == 1:
+            self._last = (("", ""), [])
+        return apply_entry(raw, Entry.from_json(str(row["said"])))
+
+
+def read_source(source: str, name: str, *, digest: str, format_name: str) -> list[RawRecord]:
+    """Read the spectra of one source as it was planned; see :meth:`SourceReader.records`."""
+    with SourceReader() as reader:
+        return reader.records(source, name, digest=digest, format_name=format_name)
+
+
+def read_records(data: bytes, name: str, *, format_name: str, where: str) -> list[RawRecord]:
+    """Parse the bytes of one source; every failure is a :class:`RecordError` that names the source."""
+    try:
+        return get(format_name).read(data, name)
+    except RecordError as error:
+        error.where = where
+        raise
+    except Exception as error:
+        raise RecordError(
+            "READER_FAILED",
+            f"the {format_name} reader failed with {type(error).__name__}: {error}",
+            where=where,
+            remedy="The file is damaged or of a dialect that is not supported; export it again.",
+        ) from error
+
+
+def too_large(source: str, size: int, most: int) -> RecordError:
+    """Return the error for a file that is over the bound."""
+    return RecordError(
+        "TOO_LARGE",
+        f"{size} bytes are more than the {most} that one file may have",
+        where=source,
+        remedy="Raise convert.max_file_bytes if this is meant.",
+    )
+
+
+def _missing(source: str) -> RecordError:
+    return RecordError(
+        "SOURCE_MISSING",
+        "the file is not there any more",
+        where=source,
+        remedy="Run the same command again to take the sources as they are now.",
+    )
+
+
+def _unreadable(source: str, error: OSError) -> RecordError:
+    return RecordError(
+        "STORAGE_ERROR",
+        f"the file cannot be read ({error.strerror or error})",
+        where=source,
+        remedy="Check its permissions and the disk, then retry.",
+    )
