@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from spectroflow.engine import faults
 from spectroflow.engine.ledger import Ledger, Marker
+from spectroflow.engine.memory import peak_rss
 from spectroflow.engine.processor import Failure, Processor, UnitResult
 from spectroflow.engine.quarantine import write_failures
 from spectroflow.engine.unit import Unit
@@ -31,6 +32,8 @@ class Outcome:
         Work of the attempt.
     bytes
         What it wrote.
+    memory
+        Peak resident memory of the worker so far, in bytes; 0 where the unit was found done.
     """
 
     unit: str
@@ -38,6 +41,7 @@ class Outcome:
     codes: dict[str, int]
     seconds: float
     bytes: int
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Workshop:
         except UnitAlreadyDone:
             return _outcome(ledger.read(unit.id))
         faults.reach("after-marker", unit.id, number)
-        return _outcome(marker)
+        return _outcome(marker, peak_rss())
 
     def recall(self, unit_id: str) -> Outcome | None:
         """Return the outcome of a unit that has its marker, else None."""
@@ -173,6 +177,6 @@ def _sampled(unit_id: str, fraction: float) -> bool:
     return draw < fraction * 2**32
 
 
-def _outcome(marker: Marker) -> Outcome:
+def _outcome(marker: Marker, memory: int = 0) -> Outcome:
     size = sum(written.size for written in marker.keys.values())
-    return Outcome(marker.unit, marker.rows, marker.codes, marker.seconds, size)
+    return Outcome(marker.unit, marker.rows, marker.codes, marker.seconds, size, memory)

@@ -171,6 +171,7 @@ class Dispatcher:
                     skipped=by_outcome["skipped"],
                     seconds=done.seconds,
                     bytes=done.bytes,
+                    memory=done.memory,
                 )
             )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from spectroflow.engine.events import Event, UnitStarted
+from spectroflow.engine.events import Event, Progress, UnitStarted
 from spectroflow.storage import Location
 
 LOG_NAME = "events.jsonl"
@@ -21,6 +21,7 @@ PARTS_FOLDER = "events"
 
 _PART_SECONDS = 20.0
 _PART_LINES = 5000
+_TAIL_BYTES = 1 << 16
 
 
 class EventLog:
@@ -92,3 +93,26 @@ def read_events(run_dir: Location) -> Iterator[Event]:
             event = Event.from_json(line)
             if event is not None:
                 yield event
+
+
+def last_progress(run_dir: Location) -> Progress | None:
+    """Return how far the run last said it was, from the end of its log; None where it has not said.
+
+    Progress is told every few seconds while a run goes on, so that the age of this event tells whether a
+    driver is alive.
+    """
+    if run_dir.is_local:
+        places = [run_dir / LOG_NAME]
+    else:
+        folder = run_dir / PARTS_FOLDER
+        places = [folder / name for name in reversed(folder.list())]
+    for place in places:
+        try:
+            lines = place.read_bytes(-_TAIL_BYTES).splitlines()
+        except FileNotFoundError:
+            continue
+        for line in reversed(lines):
+            event = Event.from_json(line)
+            if isinstance(event, Progress):
+                return event
+    return None

@@ -70,7 +70,7 @@ class UnitStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitDone(Event):
-    """A unit has its marker."""
+    """A unit has its marker; ``memory`` is the worker's peak so far, in bytes."""
 
     unit: str
     attempt: int
@@ -79,6 +79,7 @@ class UnitDone(Event):
     skipped: int
     seconds: float
     bytes: int
+    memory: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,15 @@ class WorkerLost(Event):
     worker: str
     reason: Reason
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryAbovePlan(Event):
+    """A worker took more memory than was planned for it; told once in a run. Both are in bytes."""
+
+    unit: str
+    memory: int
+    planned: int
 
 
 @dataclass(frozen=True, kw_only=True)

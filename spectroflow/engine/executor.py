@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from spectroflow.engine.attempt import Outcome, Workshop
-from spectroflow.engine.events import Reason
+from spectroflow.engine.events import Listener, Reason
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import SpectroFlowError
 
@@ -109,10 +109,12 @@ Report = Finished | Raised | Lost
 class Executor(Protocol):
     """Carries tasks out. It never tries again by itself: attempts belong to the driver."""
 
-    survives_crashes: bool
-
     def start(self) -> None:
         """Get workers; raise :class:`~spectroflow.errors.Unreachable` where there can be none."""
+
+    def listeners(self) -> list[Listener]:
+        """Return who else wants to hear of the run, once started."""
+        ...
 
     def free(self) -> int:
         """Return how many tasks it would take now."""

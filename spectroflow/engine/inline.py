@@ -6,13 +6,12 @@ import time
 from collections import deque
 
 from spectroflow.engine.attempt import Workshop
+from spectroflow.engine.events import Listener
 from spectroflow.engine.executor import Finished, Problem, Raised, Report, Task, carry_out
 
 
 class InlineExecutor:
     """Does each task when it is waited for. A task that kills its process kills the run, which resumes."""
-
-    survives_crashes = False
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
@@ -21,6 +20,10 @@ class InlineExecutor:
     def start(self) -> None:
         """Set the processor up in this process."""
         self._workshop.processor.setup()
+
+    def listeners(self) -> list[Listener]:
+        """Return none."""
+        return []
 
     def free(self) -> int:
         """Return 1 while no task is held."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -57,7 +57,8 @@ class Marker:
 
     def to_bytes(self) -> bytes:
         """Return the marker as one line of JSON, sealed with its own digest."""
-        tree = asdict(self)
+        tree = {name: getattr(self, name) for name in self.__slots__}
+        tree["keys"] = {key: {"size": entry.size, "digest": entry.digest} for key, entry in self.keys.items()}
         body = json.dumps(tree, separators=(",", ":"))[:-1]
         return f'{body}{_SEAL}{_digest(body)}"}}'.encode()
 

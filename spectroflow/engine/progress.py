@@ -6,13 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from spectroflow.engine.events import Event, Listener, Progress, UnitDone
+from spectroflow.engine.events import Event, Listener, MemoryAbovePlan, Progress, UnitDone
 
 _SHOWN = 100
+_MEMORY_TOLERANCE = 1.1
 
 
 class ProgressMeter:
     """Counts finished units and emits :class:`Progress` at most every ``every`` seconds.
+
+    It also keeps the largest peak of any worker in ``memory`` (bytes), and tells when that passes what was
+    planned by more than a tenth.
 
     The rate is that of the last ``window`` seconds, so that the estimate follows a cluster that grows
     or shrinks. Durations come from a clock that never jumps.
@@ -26,6 +30,7 @@ class ProgressMeter:
         rows: int,
         units_done: int,
         rows_done: int,
+        planned_memory: int = 0,
         every: float = 2.0,
         window: float = 120.0,
         clock: Callable[[], float] = time.monotonic,
@@ -34,6 +39,8 @@ class ProgressMeter:
         self._units, self._rows = units, rows
         self._units_done, self._rows_done = units_done, rows_done
         self._failed = self._skipped = 0
+        self._planned_memory = planned_memory
+        self.memory = 0
         self._every, self._window, self._clock = every, window, clock
         self._told = clock()
         self._samples: deque[tuple[float, int]] = deque([(self._told, rows_done)])
@@ -45,6 +52,7 @@ class ProgressMeter:
             self._rows_done += event.rows
             self._failed += event.failed
             self._skipped += event.skipped
+            self._weigh(event)
 
     def tick(self, workers: int, running: Callable[[], list[str]], *, now: bool = False) -> None:
         """Emit the progress if it is time to, or ``now``."""
@@ -71,6 +79,12 @@ class ProgressMeter:
                 running=running()[:_SHOWN],
             )
         )
+
+    def _weigh(self, event: UnitDone) -> None:
+        limit = self._planned_memory * _MEMORY_TOLERANCE
+        if 0 < limit < event.memory and self.memory <= limit:
+            self._emit(MemoryAbovePlan(unit=event.unit, memory=event.memory, planned=self._planned_memory))
+        self.memory = max(self.memory, event.memory)
 
     def _rate(self) -> float | None:
         (first, before), (last, after) = self._samples[0], self._samples[-1]

@@ -34,6 +34,7 @@ NAMESPACE = "spectroflow"
 _OBJECT_STORE_BYTES = 128 << 20
 START_SECONDS = 300.0
 _LOOK_SECONDS = 5.0
+_HEADROOM = 4
 _SETUP_DEATHS = 3
 _ASK_SECONDS = 10.0
 
@@ -96,7 +97,10 @@ class RayExecutor:
     workshop
         What each worker gets.
     workers
-        How many at most; None for as many as the cluster holds, looked at again while the run goes on.
+        How many at most; None for as many as the cluster holds. The cluster is looked at again while the run
+        goes on; a few more than it holds are asked for, so that one that can grow sees the demand.
+    useful
+        How many units there are: more workers than that would be idle.
     least
         How many must be ready before the first unit is given out.
     in_flight
@@ -107,13 +111,12 @@ class RayExecutor:
         How long to wait for a first worker before the run is given up.
     """
 
-    survives_crashes = True
-
     def __init__(
         self,
         workshop: Workshop,
         *,
         workers: int | None,
+        useful: int,
         least: int = 1,
         in_flight: int,
         emit: Listener,
@@ -121,6 +124,7 @@ class RayExecutor:
     ) -> None:
         self._workshop = workshop
         self._wanted = workers
+        self._useful = useful
         self._least = least
         self._in_flight = in_flight
         self._emit = emit
@@ -147,6 +151,12 @@ class RayExecutor:
         self._canary.release()
         self._idle_since = time.monotonic()
         self._look()
+
+    def listeners(self) -> list[Listener]:
+        """Return what turns events into metrics of the cluster."""
+        from spectroflow.engine.ray_metrics import RayMetrics
+
+        return [RayMetrics(self._workshop.run_dir.name)]
 
     def free(self) -> int:
         """Return how many more tasks the ready workers would queue."""
@@ -287,8 +297,8 @@ class RayExecutor:
         self._looked = now
         here = nodes()
         holds = capacity(self._needs, here)
-        target = holds if self._wanted is None else self._wanted
-        while len(self._hands) < max(1, self._least, target):
+        wanted = holds if self._wanted is None else min(self._wanted, holds + _HEADROOM)
+        while len(self._hands) < max(1, self._least, min(wanted, self._useful)):
             self._hands.append(self._make())
         if self._opened and self.workers:
             self._idle_since = now

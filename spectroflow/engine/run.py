@@ -97,6 +97,8 @@ class RunResult:
         What all units wrote.
     seconds
         Duration of this call.
+    worker_memory
+        Largest peak of resident memory of a worker in this call, in bytes; 0 where none did anything.
     details
         What ``finalize`` returned.
     """
@@ -109,6 +111,7 @@ class RunResult:
     resumed_units: int
     bytes: int
     seconds: float
+    worker_memory: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -179,7 +182,7 @@ def execute(
         try:
             if prepare is not None:
                 prepare(plan)
-            resumed, totals = _bring_to_end(plan, workshop, ledger, options, emit)
+            resumed, memory, totals = _bring_to_end(plan, workshop, ledger, options, emit)
             result = RunResult(
                 run=plan.run,
                 codes=totals.codes,
@@ -189,6 +192,7 @@ def execute(
                 resumed_units=resumed,
                 bytes=totals.bytes,
                 seconds=round(time.monotonic() - began, 3),
+                worker_memory=memory,
             )
             faults.reach("in-finalize", plan.run)
             result.details.update(finalize(result) if finalize is not None else {})
@@ -215,20 +219,21 @@ def execute(
 
 def _bring_to_end(
     plan: Plan, workshop: Workshop, ledger: Ledger, options: ExecuteOptions, emit: Listener
-) -> tuple[int, Totals]:
+) -> tuple[int, int, Totals]:
     """Dispatch what lacks a marker and verify all of them; units whose marker is no good are done again."""
     resumed: int | None = None
+    memory = 0
     for _ in range(_ROUNDS):
         named = ledger.names()
         left = plan.unit_count - sum(unit.id in named for unit in plan.units())
         resumed = plan.unit_count - left if resumed is None else resumed
         if left:
-            _dispatch(plan, workshop, named, options, emit)
+            memory = max(memory, _dispatch(plan, workshop, named, options, emit))
         del named
         emit(FinalizeStarted(run=plan.run))
         totals = verify_and_merge(plan, ledger, workshop.root, workshop.processor.merge)
         if not totals.damaged:
-            return resumed, totals
+            return resumed, memory, totals
         for unit_id in totals.damaged:
             ledger.forget(unit_id)
     unit_id, reason = next(iter(totals.damaged.items()))
@@ -239,19 +244,28 @@ def _bring_to_end(
     )
 
 
-def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteOptions, emit: Listener) -> None:
+def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteOptions, emit: Listener) -> int:
+    """Do the units that no marker names; return the largest peak memory of a worker."""
     units_done = rows_done = 0
     for unit in plan.units():
         if unit.id in named:
             units_done += 1
             rows_done += len(unit)
-    meter = ProgressMeter(emit, units=plan.unit_count, rows=plan.rows, units_done=units_done, rows_done=rows_done)
+    meter = ProgressMeter(
+        emit,
+        units=plan.unit_count,
+        rows=plan.rows,
+        units_done=units_done,
+        rows_done=rows_done,
+        planned_memory=workshop.processor.resources.memory_bytes,
+    )
+    listeners: list[Listener] = [emit, meter]
 
     def hear(event: Event) -> None:
-        emit(event)
-        meter(event)
+        for listener in listeners:
+            listener(event)
 
-    executor = _executor(plan, workshop, options, hear)
+    executor = _executor(plan, workshop, options, plan.unit_count - units_done, hear)
     dispatcher = Dispatcher(
         executor,
         recall=workshop.recall,
@@ -273,10 +287,12 @@ def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteO
     )
     try:
         executor.start()
+        listeners += executor.listeners()
         dispatcher.run(_pending(plan, named, options))
     finally:
         executor.stop()
     meter.tick(0, lambda: [], now=True)
+    return meter.memory
 
 
 def _pending(plan: Plan, named: set[str], options: ExecuteOptions) -> Iterator[Unit]:
@@ -290,7 +306,7 @@ def _pending(plan: Plan, named: set[str], options: ExecuteOptions) -> Iterator[U
     return iter(units)
 
 
-def _executor(plan: Plan, workshop: Workshop, options: ExecuteOptions, emit: Listener) -> Executor:
+def _executor(plan: Plan, workshop: Workshop, options: ExecuteOptions, left: int, emit: Listener) -> Executor:
     if _backend(plan, workshop, options) == "inline":
         return InlineExecutor(workshop)
     from spectroflow.engine.ray import RayExecutor
@@ -298,7 +314,8 @@ def _executor(plan: Plan, workshop: Workshop, options: ExecuteOptions, emit: Lis
     return RayExecutor(
         workshop,
         workers=options.workers or None,
-        least=options.least_workers,
+        useful=left,
+        least=min(options.least_workers, left),
         in_flight=options.in_flight,
         emit=emit,
     )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spectroflow.engine import Estimate, Group, Plan, load_plan
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import secure
 from spectroflow.errors import ArchiveError, PlanMismatch
 from spectroflow.storage import Location
@@ -116,3 +117,26 @@ def test_damaged_and_missing_plans_are_told(tmp_path):
     (place / "plan.json").write_bytes(b'{"run": "x", "jo')
     with pytest.raises(ArchiveError, match="cannot be read"):
         secure(Numbers(40).plan(), place)
+
+
+def test_code_digest_changes_with_every_source_file(tmp_path, monkeypatch):
+    package = tmp_path / "some_code"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "inner/__init__.py", "inner/table.toml", "notes.txt"):
+        (package / name).write_text("a = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest() -> str:
+        code_digest.cache_clear()
+        return code_digest("some_code")
+
+    seen = {digest()}
+    (package / "notes.txt").write_text("b = 2\n")
+    assert digest() in seen
+    for name in ("__init__.py", "inner/__init__.py", "inner/table.toml"):
+        (package / name).write_text("b = 2\n")
+        assert digest() not in seen
+        seen.add(digest())
+    (package / "inner/table.toml").rename(package / "inner/other.toml")
+    assert digest() not in seen
+    code_digest.cache_clear()
