@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from spectroflow.errors import RecordError
 from spectroflow.formats.base import HEAD_BYTES, RawRecord
 from spectroflow.formats.registry import get
 from spectroflow.sources.containers import Container, open_container
-from spectroflow.sources.manifest import Entry, apply_entry
 from spectroflow.sources.objects import split_member
 
 _OPEN_CONTAINERS = 4
@@ -39,7 +37,6 @@ class SourceReader:
     def __init__(self, *, max_file_bytes: int = 2 << 30) -> None:
         self._most = max_file_bytes
         self._open: OrderedDict[str, Container] = OrderedDict()
-        self._last: tuple[tuple[str, str], list[RawRecord]] = (("", ""), [])
 
     def __enter__(self) -> Self:
         return self
@@ -125,39 +122,6 @@ class SourceReader:
                 remedy="Run the same command again to take it as it is now.",
             )
         return read_records(data, name, format_name=format_name, where=source)
-
-    def planned(self, row: Mapping[str, Any]) -> RawRecord:
-        """Return the spectrum that a planned row means, with what the manifest says laid over it.
-
-        The spectra of the last source are kept, so that the rows of one file read it once.
-
-        Parameters
-        ----------
-        row
-            With the columns of :data:`spectroflow.sources.resolve.ROW_SCHEMA`.
-
-        Raises
-        ------
-        RecordError
-            As :meth:`records`; ``RECORD_COUNT_CHANGED`` if the file holds another number of spectra
-            than its probe said.
-        """
-        source = str(row["source"])
-        if self._last[0] != (source, row["digest"]):
-            records = self.records(source, str(row["name"]), digest=str(row["digest"]), format_name=str(row["format"]))
-            self._last = ((source, row["digest"]), records)
-        records = self._last[1]
-        if len(records) != row["records"]:
-            raise RecordError(
-                "RECORD_COUNT_CHANGED",
-                f"it holds {len(records)} spectra where its header says {row['records']}",
-                where=source,
-                remedy="The file is damaged; export it again.",
-            )
-        raw = records[row["record"]]
-        if len(records) == 1:
-            self._last = (("", ""), [])
-        return apply_entry(raw, Entry.from_json(str(row["said"])))
 
 
 def read_source(source: str, name: str, *, digest: str, format_name: str) -> list[RawRecord]:
