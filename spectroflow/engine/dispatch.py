@@ -25,7 +25,7 @@ from spectroflow.engine.events import (
     UnitSearched,
     UnitStarted,
 )
-from spectroflow.engine.executor import Executor, Finished, Lost, Problem, Raised, Task
+from spectroflow.engine.executor import Executor, Finished, Lost, Problem, Raised, Task, storage_refusal
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import SpectroFlowError, UnitError, Unreachable
 from spectroflow.status import code_of, outcome_of
@@ -295,11 +295,7 @@ def _stop(unit: Unit, problem: Problem, attempts: int) -> SpectroFlowError:
         return problem.known
     text = f"{problem.kind}: {problem.text}" if problem.text else problem.kind
     if problem.storage:
-        return Unreachable(
-            f"the storage refuses ({text})",
-            where=unit.id,
-            remedy="Make room or give access, then run the same command again; it resumes.",
-        )
+        return storage_refusal(text, unit.id)
     error = UnitError(
         f"the unit {unit.id} failed {attempts} times ({text})",
         where=unit.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -52,7 +53,8 @@ class EventLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
         else:
             self._flush()
 
@@ -62,7 +64,9 @@ class EventLog:
             return
         line = json.dumps(event.to_json(), separators=(",", ":"))
         if self._file is not None:
-            self._file.write(line + "\n")
+            # A disk that is full stops the run where it loses something, and the log is not that.
+            with suppress(OSError):
+                self._file.write(line + "\n")
             return
         self._lines.append(line)
         if len(self._lines) >= _PART_LINES or time.monotonic() - self._written > _PART_SECONDS:

@@ -14,7 +14,7 @@ from spectroflow.engine.attempt import Workshop
 from spectroflow.engine.dispatch import Dispatcher
 from spectroflow.engine.event_log import EventLog
 from spectroflow.engine.events import Event, FinalizeStarted, Listener, RunFinished, RunStarted, RunStopped, ignore
-from spectroflow.engine.executor import Executor
+from spectroflow.engine.executor import Executor, is_storage_refusal, storage_refusal
 from spectroflow.engine.finalize import Totals, sweep, verify_and_merge, write_metrics
 from spectroflow.engine.inline import InlineExecutor
 from spectroflow.engine.ledger import Ledger
@@ -203,6 +203,8 @@ def execute(
             raise Interrupted("stopped", where=plan.run, remedy="Run the same command again; it resumes.") from None
         except Exception as error:
             emit(RunStopped(run=plan.run, reason=str(error)))
+            if is_storage_refusal(error):
+                raise storage_refusal(str(error), plan.run) from error
             raise
         emit(
             RunFinished(
