@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.normal import factor, solve
+from spectroflow.peaks.normal import dot, factor, solve
 from spectroflow.signal.compiled import jit
 
 Array = npt.NDArray[np.float64]
@@ -46,24 +46,19 @@ def fit_linear(y: Array, weight: Array, basis: Array, spans: Index) -> tuple[Arr
     """Return the coefficients of the weighted least-squares fit of ``basis`` to ``y``, and whether it exists."""
     terms = basis.shape[0]
     beta = np.zeros(terms)
+    weighted = basis * weight
+    data = y * weight
     matrix = np.zeros((terms, terms))
     first = np.zeros(terms, np.int64)
     for k in range(terms):
-        a = basis[k]
+        row = weighted[k]
         first[k] = k
-        total = 0.0
-        for i in range(spans[k, 0], spans[k, 1]):
-            total += a[i] * weight[i] * weight[i] * y[i]
-        beta[k] = total
+        beta[k] = dot(row[spans[k, 0] : spans[k, 1]], data[spans[k, 0] : spans[k, 1]])
         for j in range(k, -1, -1):
-            b = basis[j]
             begin, end = max(spans[k, 0], spans[j, 0]), min(spans[k, 1], spans[j, 1])
             if end <= begin:
                 break
-            total = 0.0
-            for i in range(begin, end):
-                total += a[i] * b[i] * weight[i] * weight[i]
-            matrix[k, j] = total
+            matrix[k, j] = dot(row[begin:end], weighted[j, begin:end])
             first[k] = j
     if not factor(matrix, first, terms):
         return np.zeros(terms), False
@@ -76,7 +71,7 @@ def background_values(points: int, basis: Array, spans: Index, beta: Array) -> A
     """Return the background at every point."""
     out = np.zeros(points)
     for k in range(beta.size):
-        row = basis[k]
-        for i in range(spans[k, 0], spans[k, 1]):
-            out[i] += beta[k] * row[i]
+        row, part = basis[k, spans[k, 0] : spans[k, 1]], out[spans[k, 0] : spans[k, 1]]
+        for i in range(row.size):
+            part[i] += beta[k] * row[i]
     return out

@@ -49,11 +49,12 @@ def respond(r: Array, taps: Array) -> Array:
         padded[half + n - 1 + k] = r[max(n - 1 - k, 0)]
     out = np.empty(n)
     for i in range(n):
-        out[i] = taps[0] * padded[half + i]
+        out[i] = taps[0] * r[i]
     for k in range(1, half + 1):
         t = taps[k]
+        left, right = padded[half - k : half - k + n], padded[half + k : half + k + n]
         for i in range(n):
-            out[i] += t * (padded[half + i - k] + padded[half + i + k])
+            out[i] += t * (left[i] + right[i])
     return out
 
 
@@ -147,10 +148,9 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
         width = estimated_width(responses, scales, norms, usable, level, place)
         s = scales[level]
         sigma = width / 2.3548
-        height = responses[level, place] * norms[level] * (sigma * sigma + s * s) ** 1.5 / (sigma * s * s)
-        # The discrete filter of unit norm answers to a unit Gaussian with its centre tap times its area.
+        answer = norms[level] * np.sqrt(2.0 * np.pi) * sigma * s**3 / (sigma * sigma + s * s) ** 1.5
         found[k, 0] = refined(responses[level], place)
-        found[k, 1] = height / (np.sqrt(2.0 * np.pi) * s * norms[level] * norms[level])
+        found[k, 1] = responses[level, place] / answer
         found[k, 2] = width
         found[k, 3] = responses[level, place]
     return found, count

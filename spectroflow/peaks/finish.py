@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls, assemble
+from spectroflow.peaks.minimise import Controls, assemble, terms_block, weighted_terms
 from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.voigt import faddeeva, voigt_widths
@@ -60,11 +60,12 @@ def write_lines(
     if lines == 0:
         return 0
     size = p.size + beta.size
-    matrix, _, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    matrix, _, first = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
     held = np.zeros(size, np.bool_)
     for i in range(size):
         held[i] = matrix[i, i] <= 0.0
-        if i < p.size and (p[i] <= low[i] or p[i] >= high[i]):
+        if i < p.size and low[i] >= high[i]:
             held[i] = True
         if held[i]:
             for j in range(first[i], i):
@@ -91,7 +92,7 @@ def write_lines(
         rows[i, 4] = area * scale
         for k in range(3):
             index = 4 * i + (0, 2, 3)[k]
-            if low[index] < high[index] and held[index]:
+            if low[index] < high[index] and (p[index] <= low[index] or p[index] >= high[index]):
                 flags |= AT_BOUND
         if solved:
             covariance_block(matrix, first, size, 4 * i, block, work)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.normal import cross_block, factor, mixed_block, self_block, solve
+from spectroflow.peaks.normal import cross_block, dot, factor, mixed_block, self_block, solve
 from spectroflow.peaks.profiles import (
     VOIGT,
     add_pseudo_voigt,
@@ -75,35 +75,27 @@ def add_line(x: Array, c: float, h: float, w: float, s: float, controls: Control
 
 @jit()
 def line_derivatives(
-    x: Array,
-    weight: Array,
-    c: float,
-    h: float,
-    w: float,
-    s: float,
-    start: int,
-    stop: int,
-    controls: Controls,
-    out: Array,
+    x: Array, weight: Array, c: float, h: float, w: float, s: float, controls: Controls, out: Array
 ) -> None:
-    """Write the weighted derivatives of one line, with its companion, over its window."""
+    """Write the weighted derivatives of one line, with its companion, into ``out``, four runs of ``x.size``."""
     if controls.shape == VOIGT:
-        voigt_derivatives(x, weight, c, h, w, s, start, stop, out)
+        voigt_derivatives(x, weight, c, h, w, s, out)
     else:
-        pseudo_voigt_derivatives(x, weight, c, h, w, s, start, stop, out)
+        pseudo_voigt_derivatives(x, weight, c, h, w, s, out)
     if controls.companion_intensity > 0.0:
         c2, slope = companion(c, controls.companion_ratio)
         share = controls.companion_intensity
-        second = np.empty((4, stop - start))
+        n = x.size
+        second = np.empty(4 * n)
         if controls.shape == VOIGT:
-            voigt_derivatives(x, weight, c2, h * share, w, s, start, stop, second)
+            voigt_derivatives(x, weight, c2, h * share, w, s, second)
         else:
-            pseudo_voigt_derivatives(x, weight, c2, h * share, w, s, start, stop, second)
-        for k in range(stop - start):
-            out[0, k] += slope * second[0, k]
-            out[1, k] += share * second[1, k]
-            out[2, k] += second[2, k]
-            out[3, k] += second[3, k]
+            pseudo_voigt_derivatives(x, weight, c2, h * share, w, s, second)
+        for k in range(n):
+            out[k] += slope * second[k]
+            out[n + k] += share * second[n + k]
+            out[2 * n + k] += second[2 * n + k]
+            out[3 * n + k] += second[3 * n + k]
 
 
 @jit()
@@ -119,10 +111,11 @@ def model(x: Array, p: Array, lines: int, basis: Array, spans: Index, beta: Arra
             out[i] = beta[0] * np.exp(-beta[1] * x[i])
     else:
         for k in range(beta.size):
-            row = basis[k]
+            row = basis[k, spans[k, 0] : spans[k, 1]]
+            part = out[spans[k, 0] : spans[k, 1]]
             b = beta[k]
-            for i in range(spans[k, 0], spans[k, 1]):
-                out[i] += b * row[i]
+            for i in range(row.size):
+                part[i] += b * row[i]
     for i in range(lines):
         add_line(x, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, out)
     return out
@@ -141,20 +134,52 @@ def weighted_residual(y: Array, fitted: Array, weight: Array) -> tuple[Array, fl
 
 
 @jit()
+def weighted_terms(x: Array, weight: Array, basis: Array, spans: Index, beta: Array, controls: Controls) -> Array:
+    """Return the derivatives by the background's coefficients, times the weights."""
+    out = np.zeros((beta.size, x.size))
+    for k in range(beta.size):
+        row = out[k]
+        if controls.background == EXPONENTIAL:
+            for i in range(x.size):
+                value = np.exp(-beta[1] * x[i]) * weight[i]
+                row[i] = value if k == 0 else -beta[0] * x[i] * value
+        else:
+            source = basis[k]
+            for i in range(x.size):
+                row[i] = source[i] * weight[i]
+    return out
+
+
+@jit()
+def terms_block(terms: Array, spans: Index) -> Array:
+    """Return the inner products of the background's derivatives (lower triangle)."""
+    count = terms.shape[0]
+    out = np.zeros((count, count))
+    for k in range(count):
+        for j in range(k + 1):
+            a, b = max(spans[k, 0], spans[j, 0]), min(spans[k, 1], spans[j, 1])
+            if b > a:
+                out[k, j] = dot(terms[k, a:b], terms[j, a:b])
+    return out
+
+
+@jit()
 def assemble(
     x: Array,
     weight: Array,
     residual: Array,
     p: Array,
-    lines: int,
-    basis: Array,
+    terms: Array,
+    block: Array,
     spans: Index,
-    beta: Array,
     controls: Controls,
 ) -> tuple[Array, Array, Index]:
-    """Return the normal matrix (lower triangle, within its envelope), the gradient ``J'r`` and the envelope."""
-    terms = beta.size
-    size = 4 * lines + terms
+    """Return the normal matrix (lower triangle, within its envelope), the gradient ``J'r`` and the envelope.
+
+    ``terms`` and ``block`` are what :func:`weighted_terms` and :func:`terms_block` return.
+    """
+    lines = p.size // 4
+    size = p.size + terms.shape[0]
     matrix = np.zeros((size, size))
     gradient = np.zeros(size)
     first = np.zeros(size, np.int64)
@@ -168,87 +193,35 @@ def assemble(
             right, _ = companion(c, controls.companion_ratio)
         a, b = reach(x, c - controls.window * w, right + controls.window * w)
         start[i], stop[i] = a, max(b, a)
-        offset[i + 1] = offset[i] + stop[i] - start[i]
-    store = np.empty(4 * offset[lines])
+        offset[i + 1] = offset[i] + 4 * (stop[i] - start[i])
+    store = np.empty(offset[lines])
     for i in range(lines):
-        jac = store[4 * offset[i] : 4 * offset[i + 1]].reshape((4, stop[i] - start[i]))
-        line_derivatives(
-            x, weight, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], start[i], stop[i], controls, jac
-        )
-        self_block(jac, residual[start[i] : stop[i]], matrix, gradient, 4 * i)
+        a, b = start[i], stop[i]
+        jac = store[offset[i] : offset[i + 1]]
+        line_derivatives(x[a:b], weight[a:b], p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, jac)
+        self_block(jac, residual[a:b], matrix, gradient, 4 * i)
         earliest = i
         for j in range(i - 1, -1, -1):
-            low = max(start[i], start[j])
-            high = min(stop[i], stop[j])
+            low = max(a, start[j])
+            high = min(b, stop[j])
             if high > low:
-                other = store[4 * offset[j] : 4 * offset[j + 1]].reshape((4, stop[j] - start[j]))
-                cross_block(
-                    jac[:, low - start[i] : high - start[i]],
-                    other[:, low - start[j] : high - start[j]],
-                    matrix,
-                    4 * i,
-                    4 * j,
-                )
+                other = store[offset[j] : offset[j + 1]]
+                cross_block(jac, other, low - a, low - start[j], high - low, matrix, 4 * i, 4 * j)
                 earliest = j
         for k in range(4):
             first[4 * i + k] = 4 * earliest
-    _assemble_background(
-        x, weight, residual, lines, basis, spans, beta, controls, start, stop, offset, store, matrix, gradient
-    )
-    return matrix, gradient, first
-
-
-@jit()
-def _assemble_background(
-    x: Array,
-    weight: Array,
-    residual: Array,
-    lines: int,
-    basis: Array,
-    spans: Index,
-    beta: Array,
-    controls: Controls,
-    start: Index,
-    stop: Index,
-    offset: Index,
-    store: Array,
-    matrix: Array,
-    gradient: Array,
-) -> None:
-    terms = beta.size
-    if terms == 0:
-        return
-    n = x.size
-    weighted = np.zeros((terms, n))
-    for k in range(terms):
-        row = weighted[k]
-        if controls.background == EXPONENTIAL:
-            for i in range(n):
-                value = np.exp(-beta[1] * x[i]) * weight[i]
-                row[i] = value if k == 0 else -beta[0] * x[i] * value
-        else:
-            for i in range(spans[k, 0], spans[k, 1]):
-                row[i] = basis[k, i] * weight[i]
-    for k in range(terms):
-        low, high = spans[k, 0], spans[k, 1]
-        row = weighted[k]
-        at = 4 * lines + k
-        total = 0.0
-        for i in range(low, high):
-            total += row[i] * residual[i]
-        gradient[at] = total
+    for k in range(terms.shape[0]):
+        row = terms[k]
+        at = p.size + k
+        gradient[at] = dot(row[spans[k, 0] : spans[k, 1]], residual[spans[k, 0] : spans[k, 1]])
         for j in range(k + 1):
-            other = weighted[j]
-            total = 0.0
-            for i in range(max(low, spans[j, 0]), min(high, spans[j, 1])):
-                total += row[i] * other[i]
-            matrix[at, 4 * lines + j] = total
+            matrix[at, p.size + j] = block[k, j]
         for j in range(lines):
-            a = max(low, start[j])
-            b = min(high, stop[j])
+            a = max(spans[k, 0], start[j])
+            b = min(spans[k, 1], stop[j])
             if b > a:
-                jac = store[4 * offset[j] : 4 * offset[j + 1]].reshape((4, stop[j] - start[j]))
-                mixed_block(jac[:, a - start[j] : b - start[j]], row[a:b], matrix, at, 4 * j)
+                mixed_block(store[offset[j] : offset[j + 1]], a - start[j], row[a:b], matrix, at, 4 * j)
+    return matrix, gradient, first
 
 
 @jit()
@@ -369,7 +342,9 @@ def minimise(
         return chi2, 0, CONVERGED
     damping = 1e-3
     growth = 2.0
-    matrix, gradient, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    block = terms_block(terms, spans)
+    matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
     trial = p.copy()
     trial_beta = beta.copy()
     for iteration in range(controls.max_iterations):
@@ -395,7 +370,10 @@ def minimise(
                 ratio = min(gain / expected, 1.0)
                 damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 1e-12)
                 growth = 2.0
-                matrix, gradient, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+                if controls.background == EXPONENTIAL:
+                    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+                    block = terms_block(terms, spans)
+                matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
                 continue
             if expected < controls.xtol or abs(gain) <= 1e-13 * chi2:
                 return chi2, iteration + 1, CONVERGED

@@ -18,8 +18,12 @@ Index = npt.NDArray[np.int64]
 
 @jit()
 def self_block(jac: Array, residual: Array, matrix: Array, gradient: Array, at: int) -> None:
-    """Write the 4 x 4 block of one line with itself and its gradient; ``jac`` is ``(4, window)``."""
-    a0, a1, a2, a3 = jac[0], jac[1], jac[2], jac[3]
+    """Write the 4 x 4 block of one line with itself and its gradient.
+
+    ``jac`` holds the four derivatives one after the other, each over the points of ``residual``.
+    """
+    n = residual.size
+    a0, a1, a2, a3 = jac[:n], jac[n : 2 * n], jac[2 * n : 3 * n], jac[3 * n : 4 * n]
     s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = 0.0
     g0 = g1 = g2 = g3 = 0.0
     for k in range(residual.size):
@@ -55,10 +59,19 @@ def self_block(jac: Array, residual: Array, matrix: Array, gradient: Array, at: 
 
 
 @jit()
-def cross_block(upper: Array, lower: Array, matrix: Array, row: int, column: int) -> None:
-    """Write the 4 x 4 block between two lines; both are ``(4, overlap)`` over the same points."""
-    a0, a1, a2, a3 = upper[0], upper[1], upper[2], upper[3]
-    b0, b1, b2, b3 = lower[0], lower[1], lower[2], lower[3]
+def cross_block(
+    upper: Array, lower: Array, upper_skip: int, lower_skip: int, overlap: int, matrix: Array, row: int, column: int
+) -> None:
+    """Write the 4 x 4 block between two lines from the ``overlap`` points that come after the skipped ones."""
+    n, m = upper.size // 4, lower.size // 4
+    a0 = upper[upper_skip : upper_skip + overlap]
+    a1 = upper[n + upper_skip : n + upper_skip + overlap]
+    a2 = upper[2 * n + upper_skip : 2 * n + upper_skip + overlap]
+    a3 = upper[3 * n + upper_skip : 3 * n + upper_skip + overlap]
+    b0 = lower[lower_skip : lower_skip + overlap]
+    b1 = lower[m + lower_skip : m + lower_skip + overlap]
+    b2 = lower[2 * m + lower_skip : 2 * m + lower_skip + overlap]
+    b3 = lower[3 * m + lower_skip : 3 * m + lower_skip + overlap]
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
     s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
     for k in range(a0.size):
@@ -99,9 +112,13 @@ def cross_block(upper: Array, lower: Array, matrix: Array, row: int, column: int
 
 
 @jit()
-def mixed_block(jac: Array, term: Array, matrix: Array, row: int, column: int) -> None:
-    """Write the 1 x 4 block between a background term and a line over the same points."""
-    a0, a1, a2, a3 = jac[0], jac[1], jac[2], jac[3]
+def mixed_block(jac: Array, skip: int, term: Array, matrix: Array, row: int, column: int) -> None:
+    """Write the 1 x 4 block between a background term and a line, whose first ``skip`` points it does not share."""
+    n, m = jac.size // 4, term.size
+    a0 = jac[skip : skip + m]
+    a1 = jac[n + skip : n + skip + m]
+    a2 = jac[2 * n + skip : 2 * n + skip + m]
+    a3 = jac[3 * n + skip : 3 * n + skip + m]
     s0 = s1 = s2 = s3 = 0.0
     for k in range(term.size):
         t = term[k]
@@ -113,6 +130,15 @@ def mixed_block(jac: Array, term: Array, matrix: Array, row: int, column: int) -
     matrix[row, column + 1] = s1
     matrix[row, column + 2] = s2
     matrix[row, column + 3] = s3
+
+
+@jit()
+def dot(a: Array, b: Array) -> float:
+    """Return the inner product."""
+    total = 0.0
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total
 
 
 @jit()

@@ -16,12 +16,14 @@ from spectroflow.peaks.minimise import (
     assemble,
     minimise,
     model,
+    terms_block,
     weighted_residual,
+    weighted_terms,
 )
 from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.prepare import prepare
-from spectroflow.peaks.profiles import VOIGT
-from spectroflow.peaks.select import neighbours, penalty, refit_with
+from spectroflow.peaks.profiles import VOIGT, reach
+from spectroflow.peaks.select import neighbours, penalty, refit_range, refit_with
 from spectroflow.peaks.settings import Plan
 from spectroflow.signal.baseline import arpls_kernel
 from spectroflow.signal.compiled import jit
@@ -42,6 +44,8 @@ NEW_LINES_PER_ROUND = 4
 #: Lines below this many squared standard deviations are tried without.
 DOUBTFUL = 100.0
 RESIDUAL_THRESHOLD = 4.0
+SPLIT_WINDOW = 1.2
+SPLIT_EXCESS = 1.0
 
 
 @jit()
@@ -113,9 +117,20 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
             if not added:
                 break
             changed = True
-        if changed:
+        recentre(x, p, low, high)
+        p, low, high, split = split_lines(
+            x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls
+        )
+        untangled = untangle_lines(
+            x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls
+        )
+        if changed or split or untangled:
+            if untangled:
+                p, low, high = sorted_lines(p, low, high)
+                recentre(x, p, low, high)
             chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
             iterations += steps
+            recentre(x, p, low, high)
         p, low, high, removed = drop_lines(x, y, weight, p, low, high, basis, spans, beta, plan, controls)
         if removed:
             chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
@@ -297,6 +312,176 @@ def add_lines(
 
 
 @jit()
+def split_lines(
+    x: Array,
+    y: Array,
+    weight: Array,
+    p: Array,
+    low: Array,
+    high: Array,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    fwhm_low: float,
+    fwhm_high: float,
+    plan: Plan,
+    controls: Controls,
+) -> tuple[Array, Array, Array, bool]:
+    """Try two lines in the place of one wherever the data around a line scatter more than noise does."""
+    lines = p.size // 4
+    fitted = model(x, p, lines, basis, spans, beta, controls)
+    rest = y - fitted
+    accepted = False
+    for i in range(lines):
+        c, h, w = p[4 * i], p[4 * i + 1], p[4 * i + 2]
+        a, b = reach(x, c - SPLIT_WINDOW * w, c + SPLIT_WINDOW * w)
+        excess = -float(b - a)
+        for k in range(a, b):
+            excess += (rest[k] * weight[k]) ** 2
+        if excess < SPLIT_EXCESS * np.sqrt(2.0 * (b - a)):
+            continue
+        if excess < (b - a) * (plan.model_error * h * weight[(a + b) // 2]) ** 2:
+            continue
+        pair = np.empty(8)
+        pair_low = np.empty(8)
+        pair_high = np.empty(8)
+        for k in range(2):
+            center = c + (2 * k - 1) * 0.3 * w
+            fwhm = min(max(0.7 * w, fwhm_low), fwhm_high)
+            pair[4 * k : 4 * k + 4] = np.array([center, 0.6 * h, fwhm, p[4 * i + 3]])
+            pair_low[4 * k : 4 * k + 4] = np.array([max(center - w, x[0]), 0.0, fwhm_low, plan.eta_low])
+            pair_high[4 * k : 4 * k + 4] = np.array([min(center + w, x[-1]), np.inf, fwhm_high, plan.eta_high])
+        members = neighbours(p, lines, c, w, i)
+        q, before, after, points = refit_with(
+            x, rest, weight, p, low, high, members, i, pair, pair_low, pair_high, controls
+        )
+        if before - after < penalty(x.size, after, points, q.size):
+            continue
+        for j in range(members.size):
+            m = members[j]
+            add_difference(x, rest, p[4 * m : 4 * m + 4], q[4 * j : 4 * j + 4], controls)
+            p[4 * m : 4 * m + 4] = q[4 * j : 4 * j + 4]
+        one, two = q[q.size - 8 : q.size - 4], q[q.size - 4 :]
+        add_difference(x, rest, p[4 * i : 4 * i + 4], one, controls)
+        add_difference(x, rest, np.array([two[0], 0.0, two[2], two[3]]), two, controls)
+        p[4 * i : 4 * i + 4] = one
+        low[4 * i : 4 * i + 4] = pair_low[:4]
+        high[4 * i : 4 * i + 4] = pair_high[:4]
+        p = np.concatenate((p, two))
+        low = np.concatenate((low, pair_low[4:]))
+        high = np.concatenate((high, pair_high[4:]))
+        lines += 1
+        accepted = True
+    if accepted:
+        p, low, high = sorted_lines(p, low, high)
+    return p, low, high, accepted
+
+
+@jit()
+def untangle_lines(
+    x: Array,
+    y: Array,
+    weight: Array,
+    p: Array,
+    low: Array,
+    high: Array,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    fwhm_low: float,
+    fwhm_high: float,
+    plan: Plan,
+    controls: Controls,
+) -> bool:
+    """Try another start for a narrow line on the shoulder of a wide one.
+
+    Two overlapping lines have a second minimum, in which one is too wide and lies between them while the
+    other shrinks, often to a pure Gaussian. The other start puts them further apart and alike in width.
+    """
+    lines = p.size // 4
+    rest = y - model(x, p, lines, basis, spans, beta, controls)
+    changed = False
+    for i in range(lines):
+        c, w = p[4 * i], p[4 * i + 2]
+        wide = -1
+        nearest = np.inf
+        for j in range(lines):
+            d = abs(p[4 * j] - c)
+            if j != i and p[4 * j + 2] > 1.2 * w and d < 0.7 * p[4 * j + 2] and d < nearest:
+                wide = j
+                nearest = d
+        if wide < 0 or p[4 * i + 3] > plan.eta_low + 0.1:
+            continue
+        other_c, other_w = p[4 * wide], p[4 * wide + 2]
+        away = other_c - 1.0 * (c - other_c)
+        total = np.zeros(2)
+        at = np.array([c, away]) if c < away else np.array([away, c])
+        for j in range(lines):
+            add_line(at, p[4 * j], p[4 * j + 1], p[4 * j + 2], p[4 * j + 3], controls, total)
+        here, there = (total[0], total[1]) if c < away else (total[1], total[0])
+        pair = np.array(
+            [
+                c,
+                0.8 * here,
+                min(1.5 * w, fwhm_high),
+                min(max(0.5, plan.eta_low), plan.eta_high),
+                away,
+                0.6 * there,
+                max(0.75 * other_w, fwhm_low),
+                min(max(0.5, plan.eta_low), plan.eta_high),
+            ]
+        )
+        pair_low = np.array(
+            [max(c - other_w, x[0]), 0.0, fwhm_low, plan.eta_low, max(away - other_w, x[0]), 0.0, fwhm_low, plan.eta_low]
+        )
+        pair_high = np.array(
+            [
+                min(c + other_w, x[-1]),
+                np.inf,
+                fwhm_high,
+                plan.eta_high,
+                min(away + other_w, x[-1]),
+                np.inf,
+                fwhm_high,
+                plan.eta_high,
+            ]
+        )
+        around = neighbours(p, lines, c, w, i)
+        members = around[around != wide]
+        # Both old lines are taken out: the wide one by adding it back to what is left over.
+        freed = rest.copy()
+        add_line(x, other_c, p[4 * wide + 1], other_w, p[4 * wide + 3], controls, freed)
+        q, _, after, points = refit_with(
+            x, freed, weight, p, low, high, members, i, pair, pair_low, pair_high, controls
+        )
+        a, b = refit_range(x, p, members, i, pair)
+        before = 0.0
+        for k in range(a, b):
+            before += (rest[k] * weight[k]) ** 2
+        if after > before - 1.0:
+            continue
+        for j in range(members.size):
+            m = members[j]
+            add_difference(x, rest, p[4 * m : 4 * m + 4], q[4 * j : 4 * j + 4], controls)
+            p[4 * m : 4 * m + 4] = q[4 * j : 4 * j + 4]
+        one, two = q[q.size - 8 : q.size - 4], q[q.size - 4 :]
+        add_difference(x, rest, p[4 * i : 4 * i + 4], one, controls)
+        add_difference(x, rest, p[4 * wide : 4 * wide + 4], two, controls)
+        p[4 * i : 4 * i + 4] = one
+        p[4 * wide : 4 * wide + 4] = two
+        changed = True
+    return changed
+
+
+@jit()
+def recentre(x: Array, p: Array, low: Array, high: Array) -> None:
+    """Let each line move by its width from where it now is."""
+    for i in range(p.size // 4):
+        low[4 * i] = max(p[4 * i] - p[4 * i + 2], x[0])
+        high[4 * i] = min(p[4 * i] + p[4 * i + 2], x[-1])
+
+
+@jit()
 def add_difference(x: Array, rest: Array, old: Array, new: Array, controls: Controls) -> None:
     """Update ``rest`` for a line that changed."""
     change = np.zeros(x.size)
@@ -336,7 +521,8 @@ def height_significance(
     """Return ``(height / sigma)**2`` of each line; 0 where the matrix is singular."""
     lines = p.size // 4
     residual, _ = weighted_residual(y, model(x, p, lines, basis, spans, beta, controls), weight)
-    matrix, _, first = assemble(x, weight, residual, p, lines, basis, spans, beta, controls)
+    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    matrix, _, first = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
     size = p.size + beta.size
     out = np.zeros(lines)
     hold_bounds(matrix, first, p, low, high, size)

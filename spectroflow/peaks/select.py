@@ -35,6 +35,23 @@ def neighbours(p: Array, lines: int, center: float, fwhm: float, skip: int) -> I
 
 
 @jit()
+def refit_range(x: Array, p: Array, members: Index, removed: int, extra: Array) -> tuple[int, int]:
+    """Return the stretch of points over which these lines are refitted."""
+    count = members.size
+    start = np.inf
+    stop = -np.inf
+    for k in range(count + 1):
+        i = removed if k == count else members[k]
+        if i >= 0:
+            start = min(start, p[4 * i] - MARGIN * p[4 * i + 2])
+            stop = max(stop, p[4 * i] + MARGIN * p[4 * i + 2])
+    for k in range(extra.size // 4):
+        start = min(start, extra[4 * k] - MARGIN * extra[4 * k + 2])
+        stop = max(stop, extra[4 * k] + MARGIN * extra[4 * k + 2])
+    return reach(x, start, stop)
+
+
+@jit()
 def refit_with(
     x: Array,
     rest: Array,
@@ -63,17 +80,7 @@ def refit_with(
         Points in the stretch.
     """
     count = members.size
-    start = np.inf
-    stop = -np.inf
-    for k in range(count + 1):
-        i = removed if k == count else members[k]
-        if i >= 0:
-            start = min(start, p[4 * i] - MARGIN * p[4 * i + 2])
-            stop = max(stop, p[4 * i] + MARGIN * p[4 * i + 2])
-    for k in range(extra.size // 4):
-        start = min(start, extra[4 * k] - MARGIN * extra[4 * k + 2])
-        stop = max(stop, extra[4 * k] + MARGIN * extra[4 * k + 2])
-    a, b = reach(x, start, stop)
+    a, b = refit_range(x, p, members, removed, extra)
     xs = x[a:b]
     ws = weight[a:b]
     ys = rest[a:b].copy()

@@ -96,9 +96,9 @@ def add_voigt(x: Array, center: float, height: float, fwhm: float, share: float,
 
 @jit()
 def voigt_derivatives(
-    x: Array, weight: Array, center: float, height: float, fwhm: float, share: float, start: int, stop: int, out: Array
+    x: Array, weight: Array, center: float, height: float, fwhm: float, share: float, out: Array
 ) -> None:
-    """Write the weighted derivatives by centre, height, width and share into ``out`` of shape ``(4, stop - start)``.
+    """Write the weighted derivatives by centre, height, width and share into ``out``, four runs of ``x.size``.
 
     With ``w' = -2 z w + 2i / sqrt(pi)``; the height is that of the profile, so its own top is differentiated too.
     """
@@ -111,15 +111,16 @@ def voigt_derivatives(
     q = min(max(share, 0.0), LARGEST_SHARE)
     y_by_width = scale * (0.5 * q - gamma * sigma_by_width / sigma)
     y_by_share = scale * (0.5 * fwhm - gamma * sigma_by_share / sigma)
-    for i in range(start, stop):
+    n = x.size
+    d0, d1, d2, d3 = out[:n], out[n : 2 * n], out[2 * n : 3 * n], out[3 * n : 4 * n]
+    for i in range(n):
         u = (x[i] - center) * scale
         re, im = faddeeva(u, y)
         by_u = -2.0 * (u * re - y * im)
         by_y = 2.0 * (u * im + y * re) - 2.0 * INVERSE_ROOT_PI
         v = re / top
-        w = weight[i]
-        k = i - start
-        out[0, k] = -w * height * scale * by_u / top
-        out[1, k] = w * v
-        out[2, k] = w * height / top * (by_u * (-u * sigma_by_width / sigma) + (by_y - v * top_slope) * y_by_width)
-        out[3, k] = w * height / top * (by_u * (-u * sigma_by_share / sigma) + (by_y - v * top_slope) * y_by_share)
+        a = weight[i] * height / top
+        d0[i] = -a * scale * by_u
+        d1[i] = weight[i] * v
+        d2[i] = a * (by_u * (-u * sigma_by_width / sigma) + (by_y - v * top_slope) * y_by_width)
+        d3[i] = a * (by_u * (-u * sigma_by_share / sigma) + (by_y - v * top_slope) * y_by_share)
