@@ -91,6 +91,13 @@ def walk(path: str) -> Iterator[tuple[str, int, float]]:
                 yield entry.path, status.st_size, status.st_mtime
 
 
+def prune(path: str) -> None:
+    """Delete a folder and those below it, as far as they are empty; whoever writes there makes them again."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
 def _path_order(entry: os.DirEntry[str]) -> str:
     """Sort folders by what their files' paths begin with, so that ``a.b`` comes before ``a/b`` as in a bucket."""
     return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name

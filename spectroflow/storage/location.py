@@ -213,6 +213,11 @@ class Location:
         with suppress(FileNotFoundError):
             retrying(lambda: self._fs().rm(self.path, recursive=True), where=self.url)
 
+    def delete_empty_folders(self) -> None:
+        """Delete the folders at and below this location that hold no file; object storage has none."""
+        if self.is_local:
+            local.prune(self.path)
+
     def list(self) -> list[str]:
         """Return the sorted names directly below this folder, read from the storage each time."""
         if self.is_local:
