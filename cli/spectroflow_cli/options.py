@@ -40,7 +40,7 @@ OutHtml = Annotated[str, typer.Argument(metavar="OUT.html", help=f"The page that
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="A model directory, or a generated archive."), SHARED]
 Any_ = Annotated[str, typer.Argument(metavar="PATH", help=f"An archive, a run or a model. {URL}"), SHARED]
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE.toml", help="What the nightly run does."), SHARED]
-Selector = Annotated[str, typer.Argument(metavar="SPECTRUM", help="SEGMENT:ROW, a sample id, or a record digest.")]
+Selector = Annotated[str, typer.Argument(metavar="SPECTRUM", help="SEGMENT/ROW, a sample id, or a filter.")]
 Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of the version, as versions lists it.")]
 DemoFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the demonstration is written."), SHARED]
 
