@@ -170,7 +170,7 @@ def _metrics(block: Metrics) -> str:
     classes: list[str] = []
     for group in dict.fromkeys(row.group for row in block.rows):
         rows = [row for row in block.rows if row.group == group]
-        html_rows.append([escape(group)] + [""] * (len(columns) - 1))
+        html_rows.append([escape(group)])
         classes.append("group")
         best = {measure.name: _best(rows, measure.name) for measure in measures}
         for row in rows:
@@ -263,10 +263,7 @@ def _quarantine(block: Quarantine) -> str:
         ]
         for one in block.failures
     ]
-    hidden = block.total - len(block.failures)
-    text = f"{number(block.total)} records failed." + (
-        f" The first {number(len(rows))} are listed." if hidden > 0 else ""
-    )
+    text = f"{number(len(rows))} of {number(block.total)} failed records are listed."
     return _heading(block.title, text) + table(columns, rows, caption=block.title) + source_line(block.source)
 
 

@@ -12,7 +12,8 @@ from spectroflow.report.text import escape, tag
 
 # Nothing may be loaded from anywhere: the page shows what it holds.
 _POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+    "form-action 'none'; base-uri 'none'"
 )
 
 
@@ -25,7 +26,9 @@ def render_page(page: Page) -> str:
     sections, links = [], []
     for index, section in enumerate(page.sections, 1):
         text = tag("p", escape(section.text)) if section.text else ""
-        blocks = "".join(render_block(block, identifiers) for block in section.blocks)
+        # A block that is called what its section is called needs no second heading.
+        heading = tag("h3", escape(section.title))
+        blocks = "".join(render_block(block, identifiers).removeprefix(heading) for block in section.blocks)
         sections.append(
             f'<section id="part-{index}" aria-labelledby="title-{index}">'
             f'<h2 id="title-{index}">{escape(section.title)}</h2>{text}{blocks}</section>'

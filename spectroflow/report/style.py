@@ -59,7 +59,7 @@ tbody th{{font-weight:500}}
 .number{{text-align:right;font-variant-numeric:tabular-nums}} td.number{{white-space:nowrap}}
 thead th.number{{min-width:6.5em}} caption.hidden{{position:absolute;width:1px;height:1px;overflow:hidden;padding:0}}
 td.number .interval{{display:block}}
-tr.group th{{background:var(--ground);font-weight:700;padding-top:12px}}
+tr.group>*{{background:var(--ground);font-weight:700;padding-top:12px}}
 tr.baseline,tr.bound{{color:var(--soft)}} tr.total>*{{font-weight:700;border-top:2px solid var(--rule)}}
 .best{{display:inline-block;background:var(--best);border-radius:4px;padding:1px 5px;font-weight:700;color:var(--ink)}}
 .kind{{font-size:.76rem;color:var(--soft);border:1px solid var(--rule);border-radius:9px;padding:0 7px;margin-left:6px}}
@@ -112,7 +112,9 @@ function base(layout){
 }
 function draw(div){
   if(!div.spec){div.spec=JSON.parse(div.querySelector("script").textContent);}
-  var options={responsive:true,displaylogo:false,modeBarButtonsToRemove:["lasso2d","select2d","autoScale2d"]};
+  // Named one by one: plotly's own set has a button that sends the data to its maker.
+  var buttons=[["toImage"],["zoom2d","pan2d","zoomIn2d","zoomOut2d","resetScale2d"]];
+  var options={responsive:true,displaylogo:false,showSendToCloud:false,showLink:false,modeBarButtons:buttons};
   Plotly.react(div,themed(div.spec.data),base(div.spec.layout),options);
   div.drawn=true;
 }

@@ -66,7 +66,7 @@ def table(
     Parameters
     ----------
     rows
-        HTML of the cells; the first of each row is its header.
+        HTML of the cells; the first of each row is its header. A row of one cell heads the rows below it.
     classes
         One class name for each row, or none.
     """
@@ -79,6 +79,9 @@ def table(
     body = []
     for index, row in enumerate(rows):
         kind = f' class="{escape(classes[index])}"' if classes and classes[index] else ""
+        if len(row) == 1 < len(columns):
+            body.append(f'<tr{kind}><th scope="rowgroup" colspan="{len(columns)}">{row[0]}</th></tr>')
+            continue
         first, *rest = row
         cells = f'<th scope="row"{_numeric(columns[0])}>{first}</th>'
         cells += "".join(
