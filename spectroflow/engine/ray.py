@@ -36,7 +36,7 @@ START_SECONDS = 300.0
 _LOOK_SECONDS = 5.0
 _HEADROOM = 4
 _SETUP_DEATHS = 3
-_ASK_SECONDS = 10.0
+_ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +373,11 @@ def nodes() -> list[Node]:
 
 
 def _reason(error: Exception, hand: Hand) -> Reason:
-    """Tell a lost node and exhausted memory from a crash."""
+    """Tell a lost node and exhausted memory from a crash.
+
+    A worker's end is heard of before that of its node, which takes seconds to be noticed. So the node is
+    asked: one that does not answer is as good as lost.
+    """
     import ray
 
     if isinstance(error, ray.exceptions.OutOfMemoryError):
@@ -384,20 +388,29 @@ def _reason(error: Exception, hand: Hand) -> Reason:
         return "crashed"
     if hand.greeting.node not in {node.name for node in nodes()}:
         return "node"
-    return "memory" if _oom_kills_on(hand.greeting.node) > hand.greeting.oom_kills else "crashed"
+    kills = _oom_kills_on(hand.greeting.node)
+    if kills is None:
+        return "node"
+    return "memory" if kills > hand.greeting.oom_kills else "crashed"
 
 
-def _oom_kills_on(node: str) -> int:
-    """Ask a node for its count of kills for memory; 0 where it does not answer soon."""
+def _oom_kills_on(node: str) -> int | None:
+    """Ask a node for its count of kills for memory; None where it is dead or does not answer."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
     asked = ray.remote(oom_kills).options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote()
-    try:
-        return int(ray.get(asked, timeout=_ASK_SECONDS))
-    except ray.exceptions.RayError:
-        return 0
+    patience = time.monotonic() + _ASK_SECONDS
+    while time.monotonic() < patience:
+        if ray.wait([asked], timeout=1.0)[0]:
+            try:
+                return int(ray.get(asked))
+            except ray.exceptions.RayError:
+                return None
+        if node not in {other.name for other in nodes()}:
+            return None
+    return None
 
 
 def _last_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ ARRAYS = ("values", "status")
 class Numbers:
     """Row r gets ``sin(seed + r + point)``; every seventh row fails as BAD_NUMBER, every eleventh is a duplicate.
 
-    ``misbehave`` maps rows to ``kill``, ``hang``, ``memory`` or ``error``. With ``once`` set to a folder
+    ``misbehave`` maps rows to ``kill``, ``hang``, ``memory``, ``error``, ``eat`` or ``full``. With ``once`` set to a folder
     each does so once only.
     """
 
@@ -40,8 +40,11 @@ class Numbers:
     resources: Resources = field(default_factory=Resources)
     setup_error: str = ""
     fault: str = ""
+    cgroup: str = ""
 
     def setup(self) -> None:
+        if self.cgroup:
+            Path(self.cgroup, "cgroup.procs").write_text(str(os.getpid()))
         if self.fault:
             os.environ[VARIABLE] = self.fault
         if self.setup_error == "raise":
@@ -96,6 +99,8 @@ class Numbers:
                     raise MemoryError
                 case "error":
                     raise ValueError(f"row {row} is wrong")
+                case "eat":
+                    np.ones(1 << 28).sum()
                 case "full":
                     raise OSError(28, "No space left on device")
         return np.sin(self.seed + row + np.arange(POINTS)).astype("float32")

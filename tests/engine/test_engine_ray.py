@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,32 @@ def test_a_record_that_hangs_is_found_by_its_time_limit(root, monkeypatch):
     result = run(numbers, root, listener=heard.append, attempts=1, unit_timeout=1.5)
     assert result.codes["TIMED_OUT"] == 1
     assert {event.reason for event in heard if event.name() == "worker_lost"} == {"timeout"}
+
+
+@pytest.fixture
+def small_memory():
+    """A control group of 600 MiB that workers move into."""
+    for kind, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        place = Path("/sys/fs/cgroup", kind, f"spectroflow-{os.getpid()}")
+        try:
+            place.mkdir()
+            (place / limit).write_text(str(600 << 20))
+        except OSError:
+            continue
+        yield str(place)
+        time.sleep(0.5)
+        place.rmdir()
+        return
+    pytest.skip("making a control group needs the rights to do so")
+
+
+@pytest.mark.slow
+def test_a_record_that_makes_the_kernel_kill_for_memory_is_told_from_a_crash(root, small_memory):
+    heard = []
+    numbers = Numbers(8, shard_rows=4, misbehave={5: "eat"}, cgroup=small_memory)
+    result = run(numbers, root, listener=heard.append, attempts=1)
+    assert result.codes["OUT_OF_MEMORY"] == 1
+    assert {event.reason for event in heard if event.name() == "worker_lost"} == {"memory"}
 
 
 def test_hanging_once_costs_one_attempt(root, tmp_path, undisturbed):

@@ -1,0 +1,61 @@
+"""A cluster that grows and loses a whole node in the middle of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+from engine_work import Numbers, content, expected_rows
+
+from spectroflow.engine import ExecuteOptions, execute
+from spectroflow.storage import Location
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
+
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
+    memory = {"object_store_memory": 80 << 20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, namespace="spectroflow")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_node_joins_and_dies_and_nothing_changes(cluster, tmp_path):
+    quiet, root = Location.parse(tmp_path / "quiet"), Location.parse(tmp_path / "root")
+    numbers = Numbers(400, slow=0.4)
+    plan, prepare = numbers.plan(), numbers.prepare
+    still = Numbers(400)
+    execute(plan, still, quiet, options=ExecuteOptions(workers=0), prepare=prepare(quiet))
+    heard = []
+    joined: list[object] = []
+    killed: list[object] = []
+
+    def disturb(event):
+        heard.append(event)
+        done = sum(e.name() == "unit_done" for e in heard)
+        if done == 3 and not joined:
+            joined.append(cluster.add_node(num_cpus=1, object_store_memory=80 << 20))
+        workers = [e for e in heard if e.name() == "worker_started"]
+        after = sum(e.name() == "unit_done" and e.time > workers[-1].time for e in heard) if workers else 0
+        if len(workers) == 2 and after >= 4 and not killed:
+            killed.append(joined[0])
+            cluster.remove_node(joined[0], allow_graceful=False)
+
+    options = ExecuteOptions(backend="ray", workers=None)
+    result = execute(plan, numbers, root, options=options, prepare=prepare(root), listener=disturb)
+    assert killed
+    assert len({e.node for e in heard if e.name() == "worker_started"}) == 2
+    assert [e.reason for e in heard if e.name() == "worker_lost"] == ["node"]
+    assert {e.reason for e in heard if e.name() == "unit_retried"} == {"node"}
+    assert max(e.workers for e in heard if e.name() == "progress") == 2
+    assert result.rows == expected_rows(400)
+    assert content(root) == content(quiet)
