@@ -80,7 +80,7 @@ class TrainConfig(Section):
     """How the generator is trained."""
 
     folds: int = Field(default=5, ge=3, description="folds of materials; one ensemble member each")
-    epochs: int = Field(default=100, gt=0, description="passes over the materials of a network")
+    epochs: int = Field(default=150, gt=0, description="passes over the materials of a network")
     batch: int = Field(default=64, gt=1, description="materials in one batch")
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
@@ -90,10 +90,13 @@ class TrainConfig(Section):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     kl_weight: float = Field(default=1e-3, ge=0, description="weight of the KL divergence, in nats, in the loss")
     align_weight: float = Field(default=0.1, ge=0, description="weight of the contrastive alignment of modalities")
+    composition_weight: float = Field(default=0.5, ge=0, description="weight of the composition read from a spectrum")
     augment: float = Field(default=1.0, ge=0, description="strength of simulated instrument effects; 0 is none")
     clip_gradient: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the averaged weights, per step")
-    stop_share: float = Field(default=0.1, ge=0, lt=0.5, description="share of the training materials that watch for a stop")
+    stop_share: float = Field(
+        default=0.0, ge=0, lt=0.5, description="share of the training materials that watch for an early stop; 0 is none"
+    )
     stop_every: int = Field(default=10, gt=0, description="epochs between two looks at them")
     patience: int = Field(default=4, gt=0, description="looks without improvement before a network stops")
     mixed_precision: bool = Field(default=True, description="bfloat16 on GPUs that have it")

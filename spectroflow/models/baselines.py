@@ -1,7 +1,7 @@
 """Predictors that every learned model has to beat, and that the final blend uses.
 
-Each sees a :class:`Memory` of training materials only and the correlation of a query's source
-spectrum with the memory's (``similarity``, shape ``(queries, n)``). All return ``(queries, points)``.
+Each sees a :class:`Memory` of training materials only. ``similarity`` is the inner product of unit
+feature vectors of the queries and of the memory, ``(queries, n)``; predictions are ``(queries, points)``.
 """
 
 from __future__ import annotations
@@ -35,40 +35,47 @@ def soft_neighbours(memory: Memory, similarity: Float, sharpness: float) -> Floa
     return np.asarray(weights @ memory.targets / weights.sum(axis=1, keepdims=True), np.float32)
 
 
+def gaussian_kernel(similarity: Float, gamma: float) -> Double:
+    """Return ``exp(-gamma |a - b|^2 / 2)``; for unit vectors ``|a - b|^2 = 2 (1 - a.b)``."""
+    return np.asarray(np.exp(gamma * (similarity.astype(np.float64) - 1.0)), np.float64)
+
+
+def laplacian_kernel(similarity: Float, gamma: float) -> Double:
+    """Return ``exp(-gamma |a - b|)``: a sharper peak than the Gaussian's, so near neighbours count for more."""
+    distance = np.sqrt(np.maximum(2.0 - 2.0 * similarity.astype(np.float64), 0.0))
+    return np.asarray(np.exp(-gamma * distance), np.float64)
+
+
 @dataclass(frozen=True)
 class KernelRidge:
-    """Ridge regression with the kernel ``exp(-gamma (1 - similarity))``, centred on the mean target.
-
-    With unit feature vectors this is the radial basis function kernel: ``|a - b|^2 = 2 (1 - a.b)``.
+    """Kernel ridge regression, centred on the mean target.
 
     Attributes
     ----------
     dual
         ``(n, points)`` coefficients.
+    mean
+        ``(points,)``
     """
 
     dual: Double
     mean: Double
-    gamma: float
 
     @classmethod
-    def fit(cls, targets: Float, weights: Double, similarity: Float, gamma: float, ridge: float) -> KernelRidge:
-        """Solve ``(K + ridge / weights) dual = targets - mean``.
+    def fit(cls, targets: Float, weights: Double, kernel: Double, ridge: float) -> KernelRidge:
+        """Solve ``(kernel + ridge / weights) dual = targets - mean``.
 
         Parameters
         ----------
-        similarity
+        kernel
             ``(n, n)`` among the training rows.
         ridge
             Added to the diagonal for a row of weight 1.
         """
         mean: Double = np.average(targets, axis=0, weights=weights).astype(np.float64)
-        kernel = np.exp(gamma * (similarity.astype(np.float64) - 1.0))
-        kernel[np.diag_indices_from(kernel)] += ridge / weights
-        dual: Double = np.linalg.solve(kernel, (targets - mean).astype(np.float64)).astype(np.float64)
-        return cls(dual, mean, gamma)
+        dual = np.linalg.solve(kernel + np.diag(ridge / weights), (targets - mean).astype(np.float64))
+        return cls(np.asarray(dual, np.float64), mean)
 
-    def predict(self, similarity: Float) -> Float:
-        """Return the prediction for queries of ``(queries, n)`` similarities."""
-        kernel = np.exp(self.gamma * (similarity.astype(np.float64) - 1.0))
+    def predict(self, kernel: Double) -> Float:
+        """Return the prediction for ``(queries, n)`` kernel values."""
         return np.asarray(self.mean + kernel @ self.dual, np.float32)

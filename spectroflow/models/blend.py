@@ -139,7 +139,7 @@ def evidence_of(similarity: Float, predictions: Mapping[str, Float]) -> Double:
         ``(queries, 3)``: similarity of the nearest training source; mean correlation among the experts
         that look at the source; how far the kernel regression moved from the mean spectrum.
     """
-    opinions = [predictions[name] for name in ("soft", "ridge", "vae") if name in predictions]
+    opinions = [predictions[name] for name in ("soft", "shape", "vae") if name in predictions]
     everywhere = np.ones(opinions[0].shape, bool)
     agreements = [correlation(a, b, everywhere) for i, a in enumerate(opinions) for b in opinions[i + 1 :]]
     agreement = np.mean(agreements, axis=0) if agreements else np.ones(len(similarity))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.errors import InvalidInput
+from spectroflow.materials.composition import fractions, parse_all
 from spectroflow.modality import Modality
 from spectroflow.models.folds import folds_by_material, group_materials
 from spectroflow.models.preprocess import prepare
@@ -72,12 +73,16 @@ class TrainingData:
         ``{modality: (n,) int64}``, index into ``materials``.
     materials
         Names of the groups that share a label or a sample.
+    composition
+        ``{modality: (n, elements)}`` atomic fractions; NaN rows where unknown. A spectrum without a formula
+        of its own takes that of its sample, or of its label.
     """
 
     modalities: Mapping[str, Modality]
     spectra: Mapping[str, SpectraOf]
     material: Mapping[str, Int] = field(repr=False)
     materials: tuple[str, ...] = field(repr=False)
+    composition: Mapping[str, Float] = field(repr=False)
 
     @classmethod
     def build(cls, modalities: Mapping[str, Modality], spectra: Mapping[str, SpectraOf]) -> TrainingData:
@@ -110,6 +115,7 @@ class TrainingData:
             dict(spectra),
             dict(zip(spectra, parts, strict=True)),
             tuple(str(name) for name in names),
+            _compositions(spectra),
         )
 
     def folds(self, count: int, seed: int) -> dict[str, Int]:
@@ -161,6 +167,27 @@ class TrainingData:
         table = self.spectra[name]
         for sample, label in zip(table.sample, table.label, strict=True):
             yield ("sample", sample) if sample else ("label", label)
+
+
+def _compositions(spectra: Mapping[str, SpectraOf]) -> dict[str, Float]:
+    known: dict[tuple[str, str], dict[str, float]] = {}
+    parsed = {name: parse_all(table.formula) for name, table in spectra.items()}
+    for name, table in spectra.items():
+        for sample, label, amounts in zip(table.sample, table.label, parsed[name], strict=True):
+            if amounts:
+                known.setdefault(("sample", sample), amounts)
+                known.setdefault(("label", label), amounts)
+    known.pop(("sample", ""), None)
+    known.pop(("label", ""), None)
+    return {
+        name: fractions(
+            [
+                own or known.get(("sample", sample)) or known.get(("label", label))
+                for own, sample, label in zip(parsed[name], table.sample, table.label, strict=True)
+            ]
+        )
+        for name, table in spectra.items()
+    }
 
 
 def spectra_of(

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.config import TrainConfig
-from spectroflow.models.blend import Blend, evidence_of, fit_blend
+from spectroflow.models.blend import EVIDENCE, Blend, evidence_of, fit_blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import EXPERTS
-from spectroflow.models.generator import Generator, Query
+from spectroflow.models.experts import experts_of
+from spectroflow.models.features import TRACKS
+from spectroflow.models.generator import BlendKey, Generator, Query
 from spectroflow.models.training import Trained, build_network
 
-Int = npt.NDArray[np.int64]
+Float = npt.NDArray[np.float32]
 
 
 def fit_generator(
@@ -71,44 +72,53 @@ def describe(data: TrainingData) -> dict[str, Any]:
     return {
         "spectra": {name: len(table) for name, table in data.spectra.items()},
         "materials": len(data.materials),
+        "with_composition": {name: int(np.isfinite(table[:, 0]).sum()) for name, table in data.composition.items()},
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
 
 
-def _blends(generator: Generator, source: str, target: str) -> dict[tuple[int, str, str], Blend]:
-    """Fit the blend of every member on its training folds.
+def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Blend]:
+    """Fit the blend of every member and track on the member's training folds.
 
     Member ``k``'s predictions for fold ``l`` come from experts that saw neither ``k`` nor ``l``. They are
-    the same for member ``l`` and fold ``k``, so each pair of folds is predicted once.
+    the same for member ``l`` and fold ``k``, so the kernels of each pair of folds are fitted once.
     """
-    data, folds = generator.data, generator.folds
+    data, count = generator.data, generator.config.folds
     pairs = data.pairs(source, target)
-    fold = folds[source][pairs[:, 0]]
-    sources, targets = data.spectra[source], data.spectra[target]
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
-    query = Query(sources.values[rows], sources.valid[rows], sources.lines[rows], source, target)
-    similarity = generator.features[source][rows] @ generator.features[source].T
-    decoded, _ = generator.network_predictions(query)
-    result = {}
-    for member in range(generator.config.folds):
-        chosen, predictions, evidence = [], [], []
-        for inner in sorted(set(range(generator.config.folds)) - {member}):
-            asked = np.flatnonzero(fold == inner)
-            at = position[asked]
-            part = {name: values[at] for name, values in decoded.items()}
-            found = generator.member_predictions(query, (member, inner), similarity[at], part)
-            known = generator.kernels((member, inner), source, target).memory.rows
-            chosen.append(asked)
-            predictions.append(found)
-            evidence.append(evidence_of(similarity[at][:, known], found))
-        picked = pairs[np.concatenate(chosen)]
-        result[member, source, target] = fit_blend(
-            {name: np.concatenate([p[name] for p in predictions]) for name in predictions[0]},
-            EXPERTS,
-            np.concatenate(evidence),
-            targets.values[picked[:, 1]],
-            targets.valid[picked[:, 1]],
-            data.material[source][picked[:, 0]],
-        )
+    sources, targets = data.spectra[source], data.spectra[target]
+    fold = generator.folds[source][rows]
+    told = np.isfinite(data.composition[source][rows, 0])
+    result: dict[BlendKey, Blend] = {}
+    for track in TRACKS:
+        usable = np.ones(len(rows), bool) if track == "spectrum" else told
+        if len(np.unique(data.material[source][rows[usable]])) < 2 * count:
+            continue
+        table = data.composition[source][rows]
+        query = Query(sources.values[rows], sources.valid[rows], sources.lines[rows], source, target, table, track)
+        similar = generator.similarity(query)
+        decoded, _ = generator.network_predictions(query)
+        for member in range(count):
+            found: dict[str, Float] = {}
+            evidence = np.zeros((len(rows), len(EVIDENCE)))
+            for inner in sorted(set(range(count)) - {member}):
+                at = np.flatnonzero((fold == inner) & usable)
+                near = {kind: value[at] for kind, value in similar.items()}
+                nets = {name: value[at] for name, value in decoded.items()}
+                part = generator.member_predictions(query.take(at), (member, inner), near, nets)
+                known = generator.kernels((member, inner), source, target).memory.rows
+                evidence[at] = evidence_of(near["shape"][:, known], part)
+                for name, values in part.items():
+                    found.setdefault(name, np.zeros((len(rows), values.shape[1]), np.float32))[at] = values
+            chosen = np.flatnonzero(((fold != member) & usable)[position])
+            at = position[chosen]
+            result[member, source, target, track] = fit_blend(
+                {name: values[at] for name, values in found.items()},
+                experts_of(track),
+                evidence[at],
+                targets.values[pairs[chosen, 1]],
+                targets.valid[pairs[chosen, 1]],
+                data.material[source][pairs[chosen, 0]],
+            )
     return result

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.models.blend import correlation
-from spectroflow.models.experts import BASELINES
 from spectroflow.models.generator import Generator
 
 Double = npt.NDArray[np.float64]
@@ -48,7 +47,7 @@ class HeldOut:
         return macro_mean(self.scores[predictor], self.material)
 
 
-def held_out(generator: Generator, source: str, target: str, *, batch: int = 64) -> HeldOut:
+def held_out(generator: Generator, source: str, target: str, *, track: str = "spectrum", batch: int = 64) -> HeldOut:
     """Predict every paired source spectrum as if its material had not been in the training."""
     data = generator.data
     pairs = data.pairs(source, target)
@@ -62,6 +61,8 @@ def held_out(generator: Generator, source: str, target: str, *, batch: int = 64)
         target,
         [table.label[i] for i in rows],
         [table.sample[i] for i in rows],
+        composition=data.composition[source][rows],
+        track=track,
         batch=batch,
         parts=True,
     )
@@ -73,23 +74,26 @@ def held_out(generator: Generator, source: str, target: str, *, batch: int = 64)
 
 
 def evaluate_species(generator: Generator, *, batch: int = 64) -> dict[str, dict[str, float]]:
-    """Return mean r over materials per direction, the baselines and the network alone beside the blend.
+    """Return mean r over materials per direction and track, each expert alone beside the blend.
 
     Returns
     -------
     dict
-        ``{"raman to ir": {"materials": ..., "pairs": ..., "blend": r, "mean": r, ..., "calibration": error}}``;
-        ``calibration`` is the mean distance between confidence and r in ten equal groups of confidence.
+        ``{"raman to ir": {"materials": ..., "pairs": ..., "blend": r, "mean": r, ..., "calibration": error}}``,
+        and ``"raman to ir, elements"`` and so on where the model knows these tracks (there ``composition``
+        is the row without the spectrum). ``calibration`` is the mean distance between confidence and r.
     """
     result = {}
     for source, target in generator.directions:
-        held = held_out(generator, source, target, batch=batch)
-        result[f"{source} to {target}"] = {
-            "materials": float(len(np.unique(held.material))),
-            "pairs": float(len(held.pairs)),
-            **{name: round(held.macro(name), 4) for name in ("blend", *BASELINES, "vae")},
-            "calibration": round(calibration_error(held.confidence, held.scores["blend"]), 4),
-        }
+        for track in generator.tracks:
+            held = held_out(generator, source, target, track=track, batch=batch)
+            name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
+            result[name] = {
+                "materials": float(len(np.unique(held.material))),
+                "pairs": float(len(held.pairs)),
+                **{expert: round(held.macro(expert), 4) for expert in held.scores},
+                "calibration": round(calibration_error(held.confidence, held.scores["blend"]), 4),
+            }
     return result
 
 

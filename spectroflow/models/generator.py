@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,15 @@ import torch
 
 from spectroflow.config import TrainConfig
 from spectroflow.errors import InvalidInput, ModelError
+from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
 from spectroflow.models.blend import Blend, evidence_of
 from spectroflow.models.data import SpectraOf, TrainingData
-from spectroflow.models.experts import KernelExperts
-from spectroflow.models.memory import build_memory
-from spectroflow.models.preprocess import prepare, shape_features
+from spectroflow.models.experts import Bank, KernelExperts
+from spectroflow.models.features import TRACKS, composition_features, spectrum_features
+from spectroflow.models.memory import build_memory, build_targets
+from spectroflow.models.preprocess import prepare
 from spectroflow.models.training import build_network, plan_networks
 from spectroflow.models.vae import CrossModalVAE
 
@@ -38,6 +40,7 @@ Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 Direction = tuple[str, str]
+BlendKey = tuple[int, str, str, str]  # member, source, target, track
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Generator:
         data: TrainingData,
         config: TrainConfig,
         networks: Mapping[str, CrossModalVAE],
-        blends: Mapping[tuple[int, str, str], Blend],
+        blends: Mapping[BlendKey, Blend],
         card: Mapping[str, Any],
         *,
         device: str = "cpu",
@@ -94,12 +97,25 @@ class Generator:
     @property
     def directions(self) -> list[Direction]:
         """The directions that it was trained for."""
-        return sorted({(source, target) for _, source, target in self.blends})
+        return sorted({(source, target) for _, source, target, _ in self.blends})
+
+    @property
+    def tracks(self) -> list[str]:
+        """What may be known of a sample: ``spectrum``, and where formulas were known in training, the others."""
+        return [track for track in TRACKS if any(key[3] == track for key in self.blends)]
 
     @cached_property
-    def features(self) -> dict[str, Float]:
-        """Features of all training spectra, ``{modality: (n, points)}``."""
-        return {n: shape_features(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+    def features(self) -> dict[str, dict[str, Float]]:
+        """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
+        return {n: spectrum_features(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+
+    @cached_property
+    def compositions(self) -> dict[str, dict[str, Float]]:
+        """Composition features of all training spectra, ``{modality: {track: (n, elements)}}``."""
+        return {
+            name: {track: composition_features(fractions, track) for track in TRACKS[1:]}
+            for name, fractions in self.data.composition.items()
+        }
 
     @cached_property
     def _fold_of(self) -> dict[tuple[str, str], int]:
@@ -119,9 +135,16 @@ class Generator:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
         key = (tuple(sorted(without)), source, target)
         if key not in self._kernels:
-            rows = [np.flatnonzero(~np.isin(self.folds[name], without)) for name in (source, target)]
-            memory = build_memory(self.data, source, target, rows[0], rows[1])
-            self._kernels[key] = KernelExperts.fit(memory, self.features[source])
+            rows = {name: np.flatnonzero(~np.isin(self.folds[name], without)) for name in (source, target)}
+            bank = Bank(
+                self.features[source],
+                self.features[target],
+                self.compositions[source],
+                self.compositions[target],
+                self.modalities[target],
+            )
+            memory = build_memory(self.data, source, target, rows[source], rows[target])
+            self._kernels[key] = KernelExperts.fit(bank, memory, build_targets(self.data, target, rows[target]))
         return self._kernels[key]
 
     # What it does
@@ -134,6 +157,8 @@ class Generator:
         source: str,
         target: str,
         *,
+        composition: Float | None = None,
+        track: str = "spectrum",
         batch: int = 64,
         parts: bool = False,
     ) -> Generated:
@@ -145,6 +170,11 @@ class Generator:
             ``(n, points)`` on the source's grid as measured, and where they were measured.
         lines
             ``(n, slots, >= 4)`` as fitted, NaN in unused slots, or None.
+        composition
+            ``(n, elements)`` atomic fractions as :func:`spectroflow.materials.composition.fractions` gives
+            them, where the track uses them; a row of NaN is answered from the spectrum alone.
+        track
+            ``spectrum``, ``elements`` (only which elements heavier than oxygen are there) or ``formula``.
         batch
             Rows that are computed at a time. The last batch is padded, so that a row's result does not
             depend on how many others there are.
@@ -154,10 +184,10 @@ class Generator:
         Raises
         ------
         InvalidInput
-            The model was not trained for this direction, or the arrays do not fit the grid.
+            The model was not trained for this direction or track, or the arrays do not fit the grid.
         """
         everyone = [tuple(range(self.config.folds))] * len(values)
-        return self._generate(values, valid, lines, source, target, everyone, batch, parts)
+        return self._generate(values, valid, lines, (source, target), composition, track, everyone, batch, parts)
 
     def generate_held_out(
         self,
@@ -169,6 +199,8 @@ class Generator:
         labels: Sequence[str],
         samples: Sequence[str] | None = None,
         *,
+        composition: Float | None = None,
+        track: str = "spectrum",
         batch: int = 64,
         parts: bool = False,
     ) -> Generated:
@@ -180,33 +212,40 @@ class Generator:
         folds = [self.fold_of(*names) for names in zip(labels, samples or [""] * len(labels), strict=True)]
         everyone = tuple(range(self.config.folds))
         members = [everyone if fold is None else (fold,) for fold in folds]
-        return self._generate(values, valid, lines, source, target, members, batch, parts)
+        return self._generate(values, valid, lines, (source, target), composition, track, members, batch, parts)
 
     def _generate(
         self,
         values: Float,
         valid: Bool,
         lines: Float | None,
-        source: str,
-        target: str,
+        direction: Direction,
+        composition: Float | None,
+        track: str,
         members: Sequence[tuple[int, ...]],
         batch: int,
         parts: bool,
     ) -> Generated:
-        self._check(values, valid, source, target)
+        source, target = direction
+        self._check(values, valid, source, target, track)
         points = self.modalities[source].grid.points
+        known = np.full((len(values), len(ELEMENTS)), np.nan, np.float32)
+        if composition is not None and track != "spectrum":
+            known[:] = composition
         pieces = []
         for start in range(0, len(values), batch):
             rows = slice(start, min(start + batch, len(values)))
             count = rows.stop - rows.start
-            padded = np.zeros((batch, points), np.float32), np.zeros((batch, points), bool)
-            padded[0][:count], padded[1][:count] = values[rows], valid[rows]
+            padded, measured = np.zeros((batch, points), np.float32), np.zeros((batch, points), bool)
+            padded[:count], measured[:count] = values[rows], valid[rows]
             slots = 0 if lines is None else lines.shape[1]
             padded_lines = np.full((batch, slots, 4), np.nan, np.float32)
             if lines is not None:
                 padded_lines[:count] = lines[rows, :, :4]
-            prepared = prepare(padded[0], padded[1], self.modalities[source])
-            query = Query(prepared, padded[1], padded_lines, source, target)
+            elements = np.full((batch, known.shape[1]), np.nan, np.float32)
+            elements[:count] = known[rows]
+            prepared = prepare(padded, measured, self.modalities[source])
+            query = Query(prepared, measured, padded_lines, source, target, elements, track)
             speaks = np.zeros((batch, self.config.folds), bool)
             for row, who in enumerate(members[rows]):
                 speaks[row, list(who)] = True
@@ -215,40 +254,54 @@ class Generator:
         return _join(pieces, self.modalities[target].grid.points, self.config.latent)
 
     def _one_batch(self, query: Query, speaks: Bool, parts: bool) -> Generated:
-        similarity = shape_features(query.values, self.modalities[query.source]) @ self.features[query.source].T
+        source, target = query.source, query.target
+        similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
         results, confidences, uncertainties = [], [], []
         alone: dict[str, Float] = {}
-        share = speaks / speaks.sum(axis=1, keepdims=True)
+        share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
+        told = np.isfinite(query.composition[:, 0])
         for member in range(self.config.folds):
-            experts = self.member_predictions(query, (member,), similarity, decoded)
-            blend = self.blends[member, query.source, query.target]
-            own = similarity[:, self.kernels((member,), query.source, query.target).memory.rows]
-            confidence = blend.confidence(evidence_of(own, experts))
-            nets = np.stack([d for name, d in decoded.items() if member in _without(name)])
-            results.append(blend.combine(experts))
+            experts = self.member_predictions(query, (member,), similar, decoded)
+            own = similar["shape"][:, self.kernels((member,), source, target).memory.rows]
+            evidence = evidence_of(own, experts)
+            nets = [decoded[name] for name in decoded if member in _without(name)]
+            spread = np.std(nets, axis=0) / np.sqrt(len(nets))
+            blend = self.blends[member, source, target, "spectrum"]
+            result, confidence = blend.combine(experts), blend.confidence(evidence)
+            uncertainty = blend.uncertainty(confidence, spread)
+            if told.any():
+                other = self.blends[member, source, target, query.track]
+                sure = other.confidence(evidence)
+                result = np.where(told[:, None], other.combine(experts), result)
+                confidence = np.where(told, sure, confidence)
+                uncertainty = np.where(told[:, None], other.uncertainty(sure, spread), uncertainty)
+            results.append(result)
             confidences.append(confidence)
-            uncertainties.append(blend.uncertainty(confidence, nets.std(axis=0) / np.sqrt(len(nets))))
+            uncertainties.append(uncertainty)
             if parts:
                 for name, value in experts.items():
-                    alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1].astype(
-                        np.float32
-                    )
-        stacked, weights = np.stack(results), share.T.astype(np.float32)
+                    alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1]
+        weights = share.T
+        stacked = np.stack(results)
         mean = np.einsum("mnp,mn->np", stacked, weights)
         between = np.einsum("mnp,mn->np", (stacked - mean) ** 2, weights)
         within = np.einsum("mnp,mn->np", np.stack(uncertainties) ** 2, weights)
-        latent = np.stack(list(latents.values())).mean(axis=0)
         return Generated(
             mean.astype(np.float32),
             np.sqrt(within + between).astype(np.float32),
             np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
-            latent,
+            np.stack(list(latents.values())).mean(axis=0),
             alone,
         )
 
+    def similarity(self, query: Query) -> dict[str, Float]:
+        """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
+        seen = spectrum_features(query.values, self.modalities[query.source])
+        return {kind: value @ self.features[query.source][kind].T for kind, value in seen.items()}
+
     def member_predictions(
-        self, query: Query, without: tuple[int, ...], similarity: Float, decoded: Mapping[str, Float]
+        self, query: Query, without: tuple[int, ...], similar: Mapping[str, Float], decoded: Mapping[str, Float]
     ) -> dict[str, Float]:
         """Return every expert's prediction for a query from all folds but some.
 
@@ -256,12 +309,15 @@ class Generator:
         ----------
         without
             One fold: the member of that fold. Two folds: what a member knows without another fold.
-        similarity
-            ``(n, rows of the source modality)``.
+        similar
+            As :meth:`similarity` returns it.
         decoded
             ``{network: (n, points)}``.
         """
-        predictions = self.kernels(without, query.source, query.target).predict(similarity)
+        track = query.track
+        known = {} if track == "spectrum" else {track: composition_features(query.composition, track)}
+        found = self.kernels(without, query.source, query.target).predict(similar, known)
+        predictions = {name.removesuffix(f".{track}"): value for name, value in found.items()}
         blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
         predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
         return predictions
@@ -269,10 +325,10 @@ class Generator:
     @torch.no_grad()
     def network_predictions(self, query: Query) -> tuple[dict[str, Float], dict[str, Float]]:
         """Return what every network decodes, ``{network: (n, points)}``, and its latent means."""
-        inputs = [
-            torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32, device=self.device)
-            for array in (query.values, query.valid, query.lines)
-        ]
+        arrays = [query.values, query.valid, query.lines]
+        if query.track != "spectrum":
+            arrays.append(composition_features(query.composition, query.track))
+        inputs = [torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32, device=self.device) for a in arrays]
         decoded, latents = {}, {}
         for name, network in self.networks.items():
             posterior = network.posterior(query.source, *inputs)
@@ -280,12 +336,17 @@ class Generator:
             decoded[name] = network.decode(query.target, posterior.mean).cpu().numpy()
         return decoded, latents
 
-    def _check(self, values: Float, valid: Bool, source: str, target: str) -> None:
+    def _check(self, values: Float, valid: Bool, source: str, target: str, track: str) -> None:
         if (source, target) not in self.directions:
             known = ", ".join(f"{s} to {t}" for s, t in self.directions)
             raise InvalidInput(
                 f"this model was not trained for {source} to {target}",
                 remedy=f"It was trained for {known or 'no direction'}.",
+            )
+        if track not in self.tracks:
+            raise InvalidInput(
+                f"this model knows no track {track!r}",
+                remedy=f"It knows {', '.join(self.tracks)}; the others need formulas in training.",
             )
         points = self.modalities[source].grid.points
         if values.ndim != 2 or values.shape[1] != points or valid.shape != values.shape:
@@ -305,8 +366,8 @@ class Generator:
             tensors[f"memory.{name}.values"] = torch.as_tensor(table.values)
             tensors[f"memory.{name}.valid"] = torch.as_tensor(table.valid.astype(np.uint8))
             tensors[f"memory.{name}.lines"] = torch.as_tensor(table.lines)
-        for (member, source, target), blend in self.blends.items():
-            tensors[f"residual.{member}.{source}.{target}"] = torch.as_tensor(blend.residual)
+        for (member, source, target, track), blend in self.blends.items():
+            tensors[f"residual.{member}.{source}.{target}.{track}"] = torch.as_tensor(blend.residual)
         config = {
             "train": self.config.model_dump(mode="json"),
             "modalities": {name: modality.model_dump(mode="json") for name, modality in self.modalities.items()},
@@ -315,7 +376,8 @@ class Generator:
                 for name, table in self.data.spectra.items()
             },
             "blends": [
-                {"member": m, "source": s, "target": t, **blend.settings()} for (m, s, t), blend in self.blends.items()
+                {"member": m, "source": s, "target": t, "track": track, **blend.settings()}
+                for (m, s, t, track), blend in self.blends.items()
             ],
         }
         return checkpoint.model_files(tensors, config, self.card)
@@ -361,8 +423,9 @@ class Generator:
                 )
             blends = {}
             for entry in config["blends"]:
-                key = (int(entry.pop("member")), str(entry.pop("source")), str(entry.pop("target")))
-                residual = tensors["residual.{}.{}.{}".format(*key)].numpy()
+                source, target, track = (str(entry.pop(name)) for name in ("source", "target", "track"))
+                key = (int(entry.pop("member")), source, target, track)
+                residual = tensors["residual.{}.{}.{}.{}".format(*key)].numpy()
                 blends[key] = Blend.from_settings(entry, residual)
         except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
             raise ModelError(
@@ -375,13 +438,37 @@ class Generator:
 
 @dataclass(frozen=True)
 class Query:
-    """Prepared source spectra that ask for a target: ``(n, points)``, ``(n, points)``, ``(n, slots, 4)``."""
+    """What is known of samples whose target spectrum is asked for.
+
+    Attributes
+    ----------
+    values, valid
+        ``(n, points)`` prepared source spectra and where they were measured.
+    lines
+        ``(n, slots, 4)``
+    composition
+        ``(n, elements)`` atomic fractions, NaN rows where unknown.
+    track
+        How much of the composition may be used.
+    """
 
     values: Float
     valid: Bool
     lines: Float
     source: str
     target: str
+    composition: Float
+    track: str
+
+    def take(self, rows: Int) -> Query:
+        """Return some of the rows."""
+        return replace(
+            self,
+            values=self.values[rows],
+            valid=self.valid[rows],
+            lines=self.lines[rows],
+            composition=self.composition[rows],
+        )
 
 
 def seed_of(run_seed: int, digest: str) -> int:

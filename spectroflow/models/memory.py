@@ -80,6 +80,14 @@ def build_memory(data: TrainingData, source: str, target: str, source_rows: Int,
     return Memory(np.asarray(rows, np.int64), targets, weights, index)
 
 
+def build_targets(data: TrainingData, target: str, rows: Int) -> Memory:
+    """Collect target spectra for their own sake, whether or not a source was measured."""
+    table, material = data.spectra[target], data.material[target][rows]
+    weights = material_weights(material)
+    targets = _fill_with_mean(table.values[rows], table.valid[rows].astype(np.int64), weights)
+    return Memory(rows, targets, weights, material)
+
+
 def material_weights(material: Int) -> npt.NDArray[np.float64]:
     """Return weights with the same sum for every material and mean 1."""
     _, inverse, counts = np.unique(material, return_inverse=True, return_counts=True)

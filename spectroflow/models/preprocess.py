@@ -77,23 +77,3 @@ def blur(values: Float, fwhm_points: float) -> Float:
         return values
     blurred: Float = gaussian_filter1d(values, fwhm_points * SIGMA_PER_FWHM, axis=1, mode="nearest")
     return blurred
-
-
-def shape_features(prepared: Float, modality: Modality, width: float = 2.0) -> Float:
-    """Return what spectra are compared by: blurred, square-rooted, centred, of unit length.
-
-    Parameters
-    ----------
-    width
-        FWHM of the blur in units of the modality's resolution. The square root keeps weak lines from
-        vanishing beside the strongest one.
-
-    Returns
-    -------
-    ndarray
-        ``(n, points)`` float32; the inner product of two rows is a correlation.
-    """
-    rooted = np.sqrt(np.clip(blur(prepared, width * modality.resolution / modality.grid.step), 0.0, None))
-    centred = rooted - rooted.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 0), np.float32)

@@ -31,14 +31,25 @@ from torch import Tensor
 
 from spectroflow.config import TrainConfig
 from spectroflow.errors import ModelError
+from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models.augment import augment
 from spectroflow.models.checkpoint import from_bytes, to_bytes
 from spectroflow.models.data import TrainingData
-from spectroflow.models.vae import CrossModalVAE, Gaussian, alignment_loss, product_of_experts, reconstruction_loss
+from spectroflow.models.features import composition_features
+from spectroflow.models.vae import (
+    SAYS_NOTHING,
+    CrossModalVAE,
+    Gaussian,
+    alignment_loss,
+    product_of_experts,
+    reconstruction_loss,
+)
 
 Int = npt.NDArray[np.int64]
 Figures = dict[str, float]
+COMPOSITION = "composition"  # name of the expert that reads the formula
+TOLD = 0.3  # share of the steps in which it is heard
 ACTIVE = 0.01  # variance of a latent unit's mean above which the unit is in use (Burda et al., ICLR 2016)
 
 
@@ -222,18 +233,26 @@ class Batch:
         ``{modality: (present,)}`` which material of the batch each belongs to.
     clean, seen
         ``{modality: (values, valid, lines)}`` as measured, and as the encoders see it.
+    formula, hint
+        ``(size, elements)`` composition features: the formula's, and those that the encoder sees (the
+        formula's or only the elements'); zero rows where unknown.
     size
         Materials in the batch.
     source
-        Modality that encodes alone in this step, or None: all that are present.
+        Modality that encodes in this step, or None: all that are present.
+    told
+        Whether the composition encodes, too.
     """
 
     rows: dict[str, Int]
     place: dict[str, Tensor]
     clean: dict[str, tuple[Tensor, Tensor, Tensor]]
     seen: dict[str, tuple[Tensor, Tensor, Tensor]]
+    formula: Tensor
+    hint: Tensor
     size: int
     source: str | None
+    told: bool
 
     def digests(self, data: TrainingData) -> list[str]:
         """Return the digests of all records in the batch."""
@@ -251,6 +270,13 @@ class Batches:
                 for array in (table.values, table.valid, table.lines)
             )
             for name, table in data.spectra.items()
+        }
+        self.features = {
+            track: {
+                name: torch.as_tensor(composition_features(fractions, track), device=device)
+                for name, fractions in data.composition.items()
+            }
+            for track in ("elements", "formula")
         }
         self.rows_of: dict[str, dict[int, Int]] = {}
         for name, chosen in rows.items():
@@ -274,7 +300,12 @@ class Batches:
             source = present[rng.integers(len(present))] if rng.random() < 0.9 else None
             clean = {n: self._take(n, r) for n, r in rows.items() if len(r)}
             seen = {n: augment(*clean[n], self.modalities[n], self.config.augment, generator) for n in present}
-            yield Batch({n: rows[n] for n in present}, place, clean, seen, len(chosen), source)
+            rows = {n: rows[n] for n in present}
+            formula, elements = (
+                self._composition(track, rows, place, len(chosen)) for track in ("formula", "elements")
+            )
+            hint = elements if rng.random() < 0.5 else formula
+            yield Batch(rows, place, clean, seen, formula, hint, len(chosen), source, bool(rng.random() < TOLD))
 
     def everything(self) -> Batch:
         """Return the first spectrum of every material in every modality, unchanged."""
@@ -285,7 +316,17 @@ class Batches:
             for n in rows
         }
         clean = {n: self._take(n, r) for n, r in rows.items()}
-        return Batch(rows, place, clean, clean, len(self.materials), None)
+        size = len(self.materials)
+        formula = self._composition("formula", rows, place, size)
+        return Batch(rows, place, clean, clean, formula, formula, size, None, False)
+
+    def _composition(self, track: str, rows: dict[str, Int], place: dict[str, Tensor], size: int) -> Tensor:
+        result = torch.zeros(size, len(ELEMENTS), device=self.device)
+        for name in rows:
+            feature = self.features[track][name][torch.as_tensor(rows[name], device=self.device)]
+            known = feature.any(dim=1)
+            result[place[name][known]] = feature[known]
+        return result
 
     def _take(self, name: str, rows: Int) -> tuple[Tensor, Tensor, Tensor]:
         index = torch.as_tensor(rows, device=self.device)
@@ -297,7 +338,12 @@ def batch_loss(network: CrossModalVAE, batch: Batch, config: TrainConfig) -> Ten
     """Return the loss of one batch: reconstruction and transfer, KL divergence, alignment of the modalities."""
     sources = [batch.source] if batch.source else list(batch.seen)
     experts = {name: network.encode(name, *batch.seen[name]) for name in batch.seen}
-    posterior, encoded = _combine(experts, batch, sources, network.latent)
+    known = batch.formula.any(dim=1).nonzero().squeeze(1)
+    places = dict(batch.place)
+    if len(known):
+        experts[COMPOSITION], places[COMPOSITION] = network.encode_composition(batch.hint[known]), known
+        sources = [*sources, COMPOSITION] if batch.told else sources
+    posterior, encoded = _combine(experts, places, sources, batch.size, network.latent)
     latent = posterior.sample(torch.randn_like(posterior.mean))
     total = config.kl_weight * posterior.divergence().sum(dim=1)[encoded].mean()
     for name, (values, valid, _) in batch.clean.items():
@@ -305,9 +351,13 @@ def batch_loss(network: CrossModalVAE, batch: Batch, config: TrainConfig) -> Ten
         if bool(asked.any()):
             found = network.decode(name, latent[batch.place[name][asked]])
             total = total + reconstruction_loss(found, values[asked], valid[asked]).mean()
+    asked = known[encoded[known]]
+    if len(asked):
+        found = network.decode_composition(latent[asked])
+        total = total + config.composition_weight * (1.0 - (found * batch.formula[asked]).sum(dim=1)).mean()
     if config.align_weight:
         for one, other in combinations(experts, 2):
-            left, right = _shared(batch.place[one], batch.place[other])
+            left, right = _shared(places[one], places[other])
             if len(left) > 1:
                 total = total + config.align_weight * alignment_loss(
                     experts[one].mean[left], experts[other].mean[right]
@@ -333,7 +383,7 @@ def look(network: CrossModalVAE, batches: Batches) -> Figures:
             left, right = _shared(batch.place[source], batch.place[target])
             if len(left):
                 loss = reconstruction_loss(network.decode(target, posterior.mean[left]), values[right], valid[right])
-                (within if source == target else across).append(float(loss.mean()))
+                (within if source == target else across).extend(loss.tolist())
                 figures[f"{source}_{target}"] = float(loss.mean())
     return {
         "within": float(np.mean(within)),
@@ -345,23 +395,23 @@ def look(network: CrossModalVAE, batches: Batches) -> Figures:
 
 
 def _combine(
-    experts: Mapping[str, Gaussian], batch: Batch, sources: Sequence[str], latent: int
+    experts: Mapping[str, Gaussian], places: Mapping[str, Tensor], sources: Sequence[str], size: int, latent: int
 ) -> tuple[Gaussian, Tensor]:
     """Return the posterior of every material of the batch and which ones any source has encoded."""
     device = next(iter(experts.values())).mean.device
     spread: list[Gaussian] = []
-    encoded = torch.zeros(batch.size, dtype=torch.bool, device=device)
+    encoded = torch.zeros(size, dtype=torch.bool, device=device)
     for name in sources:
         # A material that lacks this modality gets an expert so wide that it says nothing.
-        mean = torch.zeros(batch.size, latent, device=device)
-        wide = torch.full((batch.size, latent), 30.0, device=device)
-        at = batch.place[name].unsqueeze(1).expand(-1, latent)
+        mean = torch.zeros(size, latent, device=device)
+        wide = torch.full((size, latent), SAYS_NOTHING, device=device)
+        at = places[name].unsqueeze(1).expand(-1, latent)
         spread.append(
             Gaussian(
                 mean.scatter(0, at, experts[name].mean.float()), wide.scatter(0, at, experts[name].log_variance.float())
             )
         )
-        encoded[batch.place[name]] = True
+        encoded[places[name]] = True
     return product_of_experts(spread), encoded
 
 

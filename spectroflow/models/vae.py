@@ -2,7 +2,9 @@
 
 One latent space for all modalities: each has an encoder to a Gaussian and a decoder from a point. What
 several modalities of one material say is combined as the product of their Gaussians and the standard
-normal prior (product of experts, Wu and Goodman, NeurIPS 2018), so that any subset may be present.
+normal prior (product of experts, Wu and Goodman, NeurIPS 2018), so that any subset may be present. The
+composition, where it is known, is one more expert, and is decoded too: what a spectrum tells of the
+elements is what it tells about other modalities.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models.decoder import SpectrumDecoder
 from spectroflow.models.encoder import SpectrumEncoder
+
+SAYS_NOTHING = 30.0  # log variance of an expert that is not there
 
 
 class Gaussian(NamedTuple):
@@ -57,19 +62,43 @@ class CrossModalVAE(nn.Module):
         self.decoders = nn.ModuleDict(
             {n: SpectrumDecoder(m, hidden, latent, decoder_lines, dropout) for n, m in modalities.items()}
         )
+        self.from_composition = nn.Sequential(
+            nn.Linear(len(ELEMENTS), hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 2 * latent)
+        )
+        self.to_composition = nn.Sequential(
+            nn.Linear(latent, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, len(ELEMENTS))
+        )
 
     def encode(self, name: str, values: Tensor, valid: Tensor, lines: Tensor) -> Gaussian:
         """Return what one modality alone says, before the prior; see :class:`SpectrumEncoder`."""
         return Gaussian(*self.encoders[name](values, valid, lines))
+
+    def encode_composition(self, feature: Tensor) -> Gaussian:
+        """Return what a composition alone says; ``(batch, elements)`` of any track of ``features.py``.
+
+        A row of zeros is an unknown composition and says nothing: a Gaussian too wide to move a product.
+        """
+        mean, log_variance = self.from_composition(feature).chunk(2, dim=1)
+        known = feature.any(dim=1, keepdim=True)
+        return Gaussian(torch.where(known, mean, 0.0), torch.where(known, log_variance.clamp(-8.0, 4.0), SAYS_NOTHING))
+
+    def decode_composition(self, latent: Tensor) -> Tensor:
+        """Return square roots of atomic fractions, unit vectors ``(batch, elements)``, never negative."""
+        return normalize(torch.nn.functional.softplus(self.to_composition(latent)), dim=1)
 
     def decode(self, name: str, latent: Tensor) -> Tensor:
         """Return a spectrum ``(batch, points)``."""
         result: Tensor = self.decoders[name](latent)
         return result
 
-    def posterior(self, name: str, values: Tensor, valid: Tensor, lines: Tensor) -> Gaussian:
-        """Return the posterior given one modality: its expert times the prior."""
-        return product_of_experts([self.encode(name, values, valid, lines)])
+    def posterior(
+        self, name: str, values: Tensor, valid: Tensor, lines: Tensor, composition: Tensor | None = None
+    ) -> Gaussian:
+        """Return the posterior given one modality, and a composition where that is known."""
+        experts = [self.encode(name, values, valid, lines)]
+        if composition is not None:
+            experts.append(self.encode_composition(composition))
+        return product_of_experts(experts)
 
 
 def reconstruction_loss(found: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ SMALL = TrainConfig(
     folds=3, epochs=6, batch=8, latent=4, hidden=16, decoder_lines=8, stop_every=3, stop_share=0.0, seed=3
 )
 
+FORMULAS = ("CaCO_3_", "CaSO_4_·2H_2_O", "", "(Mg,Fe^2+^)_2_SiO_4_")  # the third material quarter has none
+
 
 def coarse(name: str, step: float) -> Modality:
     modality = builtin()[name]
@@ -20,7 +22,7 @@ def coarse(name: str, step: float) -> Modality:
 
 
 def simulate(
-    materials: int = 18, samples: int = 2, seed: int = 0, names: tuple[str, ...] = ("raman", "ir")
+    materials: int = 30, samples: int = 2, seed: int = 0, names: tuple[str, ...] = ("raman", "ir")
 ) -> TrainingData:
     rng = np.random.default_rng(seed)
     modalities = {name: coarse(name, {"raman": 20.0, "ir": 20.0, "xrd": 1.0}[name]) for name in names}
@@ -49,6 +51,7 @@ def simulate(
             sample=ids,
             label=labels,
             digest=[f"{name}-{i}" for i in ids],
+            formula=[FORMULAS[int(4 * hidden[int(i[1:3]), 0])] for i in ids],
         )
     return TrainingData.build(modalities, spectra)
 

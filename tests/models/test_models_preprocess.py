@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectroflow.modality import builtin
-from spectroflow.models.preprocess import fill, prepare, shape_features
+from spectroflow.models.features import spectrum_features
+from spectroflow.models.preprocess import fill, prepare
 
 
 @pytest.mark.parametrize("name", ["raman", "ir", "xrd"])
@@ -22,8 +23,8 @@ def test_scale_and_slow_background_do_not_matter(name: str) -> None:
     assert found.max(axis=1) == pytest.approx([1, 1])
     assert np.abs(found[0] - found[1]).max() < 0.05
     offset = prepare(np.stack([line, 70 * line + 20]).astype(np.float32), valid, modality)
-    features = shape_features(offset, modality)
-    assert features[0] @ features[1] > 0.999
+    for features in spectrum_features(offset, modality).values():
+        assert features[0] @ features[1] > 0.999
 
 
 def test_nothing_measured_and_nothing_there_are_zeros() -> None:
@@ -34,7 +35,7 @@ def test_nothing_measured_and_nothing_there_are_zeros() -> None:
     values[0] = np.nan
     prepared = prepare(values, valid, modality)
     assert not prepared.any()
-    assert np.isfinite(shape_features(prepared, modality)).all()
+    assert all(np.isfinite(features).all() for features in spectrum_features(prepared, modality).values())
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
