@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from spectroflow.archive.arrays import choose_shard_rows
 from spectroflow.archive.commit import commit, merge_superseded
-from spectroflow.archive.layer import layer_path
+from spectroflow.archive.layer import LINES, layer_path
 from spectroflow.archive.merging import MergeProcessor, create_merged, kept_rows
 from spectroflow.archive.segment import Origin, spectra_path
 from spectroflow.archive.stored import StoredGroup, comparable, read_group
@@ -86,8 +86,8 @@ class Merge(_Model):
 
     @property
     def layers(self) -> list[tuple[str, str]]:
-        """Kind and configuration of the layers, which all members have."""
-        return sorted(self.members[0].newest_layers())
+        """Kind and configuration of all layers of members. Lines are the same for all; others may lack rows."""
+        return sorted({key for member in self.members for key in member.newest_layers()})
 
 
 def choose_merges(
@@ -95,8 +95,9 @@ def choose_merges(
 ) -> list[Merge]:
     """Return what is worth merging in a version.
 
-    Segments go together that have one modality and origin, the same arrays and attributes, and layers of
-    the same kinds and configurations, so that nothing a fit has done is lost. Segments that are aligned
+    Segments go together that have one modality and origin, the same arrays and attributes, and lines of
+    the same configurations, so that nothing a fit has done is lost and nothing it has not done seems done.
+    Layers of other kinds are kept, with rows that are not done where a segment had none. Segments that are aligned
     with those of another archive (``source_segment``) are left alone, and so are segments that another
     one of this archive is aligned with.
 
@@ -263,6 +264,7 @@ def _family(root: Location, member: Member, group: StoredGroup) -> str:
     layers = [
         [kind, config, comparable(read_group(root, layer_path(layer.id, layer.kind)), _OWN_ATTRIBUTES)]
         for (kind, config), layer in sorted(member.newest_layers().items())
+        if kind == LINES
     ]
     spectra = comparable(group, _OWN_ATTRIBUTES)
     return digest({"of": [member.entry.modality, member.entry.origin, spectra, layers]}, 32)

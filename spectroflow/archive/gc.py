@@ -170,20 +170,25 @@ def _lately(folder: Location, since: float) -> bool:
 
 def _unnamed(root: Location, kept: Kept, since: float) -> dict[str, Reason]:
     """Return the folders that neither a kept version nor a run in progress names, and that are old enough."""
-    plans = [_plan_text(root, run) for run in sorted(kept.active)]
+    plans = {run: _plan_text(root, run) for run in kept.active}
     named = set(_folders(kept))
     found: dict[str, Reason] = {}
     for parent, reason in _PARENTS.items():
         for name in (root / parent).list():
             folder = f"{parent}/{name}"
-            if folder in named or any(name in text for text in plans) or _lately(root / folder, since):
-                continue
-            found[folder] = reason
+            in_progress = any(_writes(run, text, name) for run, text in plans.items())
+            if not (folder in named or in_progress or _lately(root / folder, since)):
+                found[folder] = reason
     return found
 
 
+def _writes(run: str, plan: str, name: str) -> bool:
+    """Say whether a run may write a segment or layer: its plan has that name, or the name has the run's."""
+    return name in plan or run in name
+
+
 def _plan_text(root: Location, run: str) -> str:
-    """Return the text of a run's plan, which names everything that the run writes."""
+    """Return the text of a run's plan; nothing where there is none."""
     try:
         return (run_folder(root, run) / PLAN_NAME).read_bytes().decode(errors="replace")
     except FileNotFoundError:
@@ -196,11 +201,12 @@ def _markers_of(
     """Remove the markers of runs that stay, where they vouch for folders that do not."""
     names = {folder.split("/", 1)[1] for folder in doomed}
     for run in runs if doomed else ():
+        text = _plan_text(root, run)
+        if not any(_writes(run, text, name) for name in names):
+            continue
         try:
             plan = load_plan(run_folder(root, run))
         except ArchiveError:
-            continue
-        if not any(group.name in names for group in plan.groups):
             continue
         ledger = Ledger(run_folder(root, run), plan.fingerprint)
         for unit_id, marker in ledger.read_all(sorted(ledger.names())):

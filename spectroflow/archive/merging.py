@@ -140,16 +140,20 @@ class MergeProcessor:
             offset += member.rows
 
     def _arrays(self, kind: str, layout: Layout, pieces: list[_Piece]) -> dict[str, Array]:
-        parts = [self._old_arrays(kind, piece) for piece in pieces]
+        parts = [self._old_arrays(kind, layout, piece) for piece in pieces]
         return {array.name: np.concatenate([part[array.name] for part in parts]) for array in layout.arrays}
 
-    def _old_arrays(self, kind: str, piece: _Piece) -> dict[str, Array]:
+    def _old_arrays(self, kind: str, target: Layout, piece: _Piece) -> dict[str, Array]:
         entry = piece.member.entry
         if kind:
-            layer = next(layer for key, layer in piece.member.newest_layers().items() if "/".join(key) == kind)
-            path, witness = layer_path(layer.id, layer.kind), self._witness(layer.run, layer.id)
+            layers = {"/".join(key): layer for key, layer in piece.member.newest_layers().items()}
+            if kind not in layers:
+                # Nothing of this kind was done for these rows, which is what fill values say.
+                return {a.name: np.full((len(piece.rows), *a.inner), a.fill, a.dtype) for a in target.arrays}
+            layer = layers[kind]
+            path, witness = layer_path(layer.id, layer.kind), self._witness(layer.run, f"layers/{layer.id}")
         else:
-            path, witness = spectra_path(entry.id), self._witness(entry.run, entry.id)
+            path, witness = spectra_path(entry.id), self._witness(entry.run, f"segments/{entry.id}")
         cached = self._last.get(kind)
         if cached is None or cached[0] != piece.shard or cached[1][0] != path:
             group = self._groups.get(path) or self._groups.setdefault(path, read_group(self.root, path))
@@ -160,14 +164,14 @@ class MergeProcessor:
         local = piece.rows - piece.shard * entry.shard_rows
         return {name: values[local] for name, values in cached[1][1].items()}
 
-    def _witness(self, run: str, name: str) -> Witness:
-        return self._witnesses.setdefault((run, name), Witness(self.root, run, name))
+    def _witness(self, run: str, folder: str) -> Witness:
+        return self._witnesses.setdefault((run, folder), Witness(self.root, run, folder))
 
     def _records(self, pieces: list[_Piece], start: int, stop: int) -> pa.Table:
         tables = []
         for piece in pieces:
             entry = piece.member.entry
-            table = read_records(self._witness(entry.run, entry.id), entry.id, piece.shard)
+            table = read_records(self._witness(entry.run, f"segments/{entry.id}"), entry.id, piece.shard)
             tables.append(table.take(pa.array(piece.rows - piece.shard * entry.shard_rows)))
         table = pa.concat_tables(tables, promote_options="default").combine_chunks()
         place = table.column_names.index("row")
@@ -178,7 +182,7 @@ class MergeProcessor:
         for piece in pieces:
             new = {int(old): piece.first + i for i, old in enumerate(piece.rows)}
             entry = piece.member.entry
-            noted = self._witness(entry.run, entry.id).failures(piece.shard)
+            noted = self._witness(entry.run, f"segments/{entry.id}").failures(piece.shard)
             found += [replace(failure, row=new[failure.row]) for failure in noted if failure.row in new]
         return found
 
@@ -193,12 +197,12 @@ def kept_rows(member: Member, superseded: Iterable[tuple[int, int]] | None = Non
 
 def merged_layouts(root: Location, merge: Merge, config: ArchiveConfig) -> list[tuple[str, Layout, StoredGroup]]:
     """Return what a merge writes: the new segment, then its layers, each with a group it is like."""
-    first = merge.members[0]
-    like = read_group(root, spectra_path(first.entry.id))
+    like = read_group(root, spectra_path(merge.members[0].entry.id))
     size = merge.rows, merge.shard_rows, config.chunk_rows
     result = [("", like.layout(spectra_path(merge.segment), *size), like)]
-    for (kind, layer_config), layer in sorted(first.newest_layers().items()):
-        like = read_group(root, layer_path(layer.id, kind))
+    for kind, layer_config in merge.layers:
+        old = next(found for m in merge.members if (found := m.newest_layers().get((kind, layer_config))))
+        like = read_group(root, layer_path(old.id, kind))
         path = layer_path(merge.layer(kind, layer_config), kind)
         result.append((f"{kind}/{layer_config}", like.layout(path, *size), like))
     return result

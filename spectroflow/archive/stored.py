@@ -17,7 +17,7 @@ from zarr.storage import MemoryStore
 from spectroflow.archive import sealed
 from spectroflow.archive.arrays import GROUP_METADATA, METADATA_DIGEST, Array, ArraySpec, Layout
 from spectroflow.archive.segment import records_key
-from spectroflow.engine import Failure, Ledger, Marker, Plan, load_plan, read_failures, run_folder
+from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, read_failures, run_folder
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import Location, Written, digest_bytes
 
@@ -106,13 +106,14 @@ class Witness:
         The archive.
     run
         The run.
-    group
-        Name of the segment or layer, which is the name of the run's group.
+    folder
+        Where the segment or layer is, relative to the archive.
     """
 
     root: Location
     run: str
-    group: str
+    folder: str
+    _group: Group | None = field(default=None, repr=False)
     _plan: Plan | None = field(default=None, repr=False)
     _marker: Marker | None = field(default=None, repr=False)
 
@@ -142,16 +143,28 @@ class Witness:
     def _written(self, shard: int) -> dict[str, Written]:
         unit_id = self._unit_id(shard)
         if self._marker is None or self._marker.unit != unit_id:
-            plan = self._loaded()
-            self._marker = Ledger(run_folder(self.root, self.run), plan.fingerprint).read(unit_id)
+            self._marker = self._ledger().read(unit_id)
         return self._marker.keys
 
     def _unit_id(self, shard: int) -> str:
         plan = self._loaded()
+        if self._group is None:
+            self._group = self._find_group(plan, shard)
+        return self._group.unit(shard // plan.unit_shards, plan.unit_shards).id
+
+    def _find_group(self, plan: Plan, shard: int) -> Group:
+        """Return the group whose units wrote the folder; jobs name groups as they like, markers tell."""
+        ledger = self._ledger()
+        number = shard // plan.unit_shards
         for group in plan.groups:
-            if group.name == self.group:
-                return group.unit(shard // plan.unit_shards, plan.unit_shards).id
-        raise ArchiveError(f"the run {self.run} did not write it", where=self.group, remedy="Run spectroflow verify.")
+            if number < group.count(plan.unit_shards):
+                marker = ledger.read(group.unit(number, plan.unit_shards).id)
+                if any(key.startswith(f"{self.folder}/") for key in marker.keys):
+                    return group
+        raise ArchiveError(f"the run {self.run} did not write it", where=self.folder, remedy="Run spectroflow verify.")
+
+    def _ledger(self) -> Ledger:
+        return Ledger(run_folder(self.root, self.run), self._loaded().fingerprint)
 
     def _loaded(self) -> Plan:
         if self._plan is None:

@@ -8,7 +8,7 @@ listing. Findings come one by one; what is held in memory is eight bytes per obj
 from __future__ import annotations
 
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -157,6 +157,7 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
         return
     bad: dict[str, list[str]] = {}
     folders: dict[str, set[str]] = {}
+    rows: Counter[str] = Counter()
     units, again = plan.units(), plan.units()
     ledger = Ledger(run_dir, plan.fingerprint)
     for unit, (unit_id, marker) in zip(units, ledger.read_all(unit.id for unit in again), strict=True):
@@ -165,10 +166,17 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
             continue
         touched = _expect(marker, own)
         folders.setdefault(unit.group, set()).update(touched)
+        rows[unit.group] += marker.rows
         for key, written in marker.keys.items():
             if _folder(key) in touched:
                 yield from reader.check(key, written)
     yield from reader.rest()
+    for part in own.values():
+        # A unit may have had nothing but fill values to write into a part that its group does write.
+        part.covered = sum(rows[group] for group, touched in folders.items() if part.folder in touched)
+        if not part.covered and not bad:
+            # Every unit is done and none wrote here: then nothing must be here.
+            part.covered = part.rows
     yield from _missing_markers(plan, bad, folders, own)
 
 
@@ -180,8 +188,6 @@ def _expect(marker: Marker, own: dict[str, _Part]) -> set[str]:
         if part is not None:
             part.known.append(hash(key) & _HASH)
             touched.add(part.folder)
-    for folder in touched:
-        own[folder].covered += marker.rows
     return touched
 
 
@@ -189,17 +195,16 @@ def _missing_markers(
     plan: Plan, bad: dict[str, list[str]], folders: dict[str, set[str]], own: dict[str, _Part]
 ) -> Iterator[Finding]:
     """Report units without a marker, unless all they can have written is no longer part of the version."""
-    names = {part.name for part in own.values()}
-    short = any(part.covered < part.rows for part in own.values())
+    short = [part for part in own.values() if part.covered < part.rows]
     for group, units in bad.items():
         known = folders.get(group)
-        if group in names or known or (known is None and short and not names & {g.name for g in plan.groups}):
+        if known or (known is None and short):
             more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""
             yield Finding("marker", f"runs/{plan.run}/done", f"{', '.join(units[:_SHOWN])}{more}")
-    for part in own.values():
-        if part.covered < part.rows and part.name not in bad:
-            detail = f"markers vouch for {part.covered:,} of {part.rows:,} rows of {part.name}"
-            yield Finding("marker", f"runs/{plan.run}/done", detail)
+            short = [part for part in short if known is not None and part.folder not in known]
+    for part in short:
+        detail = f"markers vouch for {part.covered:,} of {part.rows:,} rows of {part.name}"
+        yield Finding("marker", f"runs/{plan.run}/done", detail)
 
 
 class _Reader:

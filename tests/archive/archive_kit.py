@@ -69,9 +69,18 @@ def layer_id(segment: str, config: str = "c1") -> str:
     return f"{segment}-lines-{config}"
 
 
+def _split(group: str) -> tuple[str, str]:
+    segment, _, layer = group.removeprefix("of-").partition("-lines-")
+    return segment, layer
+
+
 @dataclass
 class Filler:
-    """Writes segments (groups named ``x``) and lines layers of them (groups named ``x-lines-config``)."""
+    """Writes segments ``x`` (groups named ``of-x``) and lines layers of them (groups named ``x-lines-config``).
+
+    A group of a real run may be named after what it writes, as those of a fit are, or not, as those of a
+    conversion are.
+    """
 
     root: Location
     rows: dict[str, int]
@@ -82,7 +91,7 @@ class Filler:
         pass
 
     def layout(self, group: str) -> Layout:
-        segment, _, layer = group.partition("-lines-")
+        segment, layer = _split(group)
         spectra = segment_layout(segment, self.rows[segment], modality(self.modality), CONFIG)
         if not layer:
             return spectra
@@ -90,15 +99,16 @@ class Filler:
 
     def keys(self, unit: Unit) -> frozenset[str]:
         layout = self.layout(unit.group)
+        segment, layer = _split(unit.group)
         found: frozenset[str] = frozenset()
         for shard in range(unit.shard_start, unit.shard_stop):
             found |= layout.keys(shard)
-            if "-lines-" not in unit.group:
-                found |= {records_key(unit.group, shard)}
+            if not layer:
+                found |= {records_key(segment, shard)}
         return found
 
     def process(self, unit: Unit, writer: CheckedWriter, skip: Mapping[int, str]) -> UnitResult:
-        segment = unit.group.partition("-lines-")[0]
+        segment, layer = _split(unit.group)
         layout = self.layout(unit.group)
         store = writer.zarr_store(layout.path)
         codes: Counter[str] = Counter()
@@ -106,7 +116,7 @@ class Filler:
             rows = [values_of(segment, row) for row in range(*layout.span(shard))]
             arrays = {a.name: np.array([row[a.name] for row in rows], a.dtype) for a in layout.arrays}
             layout.write(store, shard, arrays)
-            if "-lines-" not in unit.group:
+            if not layer:
                 records = [record_of(segment, row) for row in range(*layout.span(shard))]
                 writer.put(records_key(segment, shard), encode(records))
             codes.update(status.NAMES[row["status"]] for row in rows)
@@ -136,7 +146,7 @@ def run_filler(root: Location, filler: Filler, groups: Sequence[str], job: str) 
     def prepare(plan: Plan) -> None:
         kind = modality(filler.modality)
         for group, layout in layouts.items():
-            segment, _, layer = group.partition("-lines-")
+            segment, layer = _split(group)
             if layer:
                 create_layer(root, layout, segment, {"parameter": PARAMETERS, "quantity": QUANTITIES})
             else:
@@ -149,7 +159,7 @@ def run_filler(root: Location, filler: Filler, groups: Sequence[str], job: str) 
 def add_measured(root: Location, rows: Mapping[str, int], *, kind: str = "raman") -> Version:
     """Write and commit segments, as convert does."""
     filler = Filler(root, dict(rows), kind)
-    plan = run_filler(root, filler, list(rows), "convert")
+    plan = run_filler(root, filler, [f"of-{name}" for name in rows], "convert")
     entries = [
         SegmentEntry(
             id=name,

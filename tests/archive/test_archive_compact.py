@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spectroflow.archive import Archive, Version, add_segments, commit, latest_version
+from spectroflow import status
+from spectroflow.archive import Archive, LayerEntry, Version, add_layers, add_segments, commit, latest_version
+from spectroflow.archive.arrays import ArraySpec, Layout
 from spectroflow.archive.compact import (
     Merge,
     choose_merges,
@@ -18,12 +20,14 @@ from spectroflow.archive.compact import (
     merge_processor,
     prepare_merges,
 )
+from spectroflow.archive.layer import create_layer, layer_path
 from spectroflow.archive.records import SCHEMA
 from spectroflow.archive.verify import verify
 from spectroflow.config import ArchiveConfig
-from spectroflow.engine import ExecuteOptions, all_failures, execute, run_folder
+from spectroflow.engine import ExecuteOptions, Group, Ledger, Marker, Plan, all_failures, execute, run_folder
+from spectroflow.engine.plan import secure
 from spectroflow.errors import ArchiveError, CommitConflict, SpectroFlowError
-from spectroflow.storage import Location
+from spectroflow.storage import CheckedWriter, Location
 from tests.archive.archive_kit import CONFIG, add_lines, add_measured, layer_id, record_of, values_of
 from tests.s3 import s3_server
 
@@ -264,6 +268,33 @@ def test_others_that_rely_on_compacted_segments_are_told(root: Location) -> None
         _supersede(root, {"raman-a": [3]})
     with pytest.raises(CommitConflict, match="no longer part of the archive"):
         add_lines(root, {"raman-a": 19}, config="c2")
+
+
+def test_a_layer_of_another_kind_has_rows_that_are_not_done_where_a_segment_had_none(root: Location) -> None:
+    arrays = (
+        ArraySpec("score", (2,), "float32", float("nan"), ("spectrum", "measure")),
+        ArraySpec("status", (), "uint8", status.NOT_DONE, ("spectrum",), noisy=False),
+    )
+    layout = Layout(layer_path("e1", "evaluation"), 8, 8, 4, arrays)
+    create_layer(root, layout, "raman-b", {"measure": ("r", "rmse")})
+    plan = Plan.of(job="evaluate", groups=[Group(name="e1", rows=8, shard_rows=8)])
+    scores = np.arange(16, dtype=np.float32).reshape(8, 2)
+    secure(plan, run_folder(root, plan.run))
+    writer = CheckedWriter(root, layout.keys(0))
+    layout.write(writer.zarr_store(layout.path), 0, {"score": scores, "status": np.zeros(8, np.uint8)})
+    marker = Marker("e1-000000", 1, 8, {"OK": 8}, {}, writer.written, plan.fingerprint, 0.0)
+    Ledger(run_folder(root, plan.run), plan.fingerprint).mark(marker)
+    layer = LayerEntry(id="e1", kind="evaluation", segment="raman-b", config="m1", run=plan.run)
+    commit(root, lambda base: add_layers(base, [layer]), command="evaluate", run=plan.run)
+    version = _compact(root)
+    merged = next(layer for layer in version.layers if layer.kind == "evaluation")
+    assert merged.config == "m1"
+    found = Archive(root).layer_array(merged, "score")
+    assert np.array_equal(found[19:27], scores)
+    assert np.isnan(np.delete(found, range(19, 27), axis=0)).all()
+    assert Archive(root).layer_array(merged, "status").tolist() == [255] * 19 + [0] * 8 + [255] * 3
+    assert Archive(root).layer_names(merged)["measure"] == ["r", "rmse"]
+    assert list(verify(root, version)) == []
 
 
 def test_a_conversion_committed_meanwhile_stays(root: Location) -> None:

@@ -125,7 +125,7 @@ def test_a_shard_that_was_all_fill_and_is_there_is_found(tmp_path: Path) -> None
             return result
 
     root = Location.parse(tmp_path)
-    plan = run_filler(root, Empty(root, {"raman-a": 19}), ["raman-a"], "convert")
+    plan = run_filler(root, Empty(root, {"raman-a": 19}), ["of-raman-a"], "convert")
     entry = SegmentEntry(id="raman-a", modality="raman", rows=19, shard_rows=8, origin="measured", run=plan.run)
     commit(root, lambda base: add_segments(base, [entry]), command="convert", run=plan.run)
     assert _verify(tmp_path) == []
@@ -164,7 +164,7 @@ def test_a_lost_plan_and_a_lost_run_are_said(archive: Path) -> None:
 
 def test_the_output_of_a_run_in_progress_is_nobodys_damage(archive: Path) -> None:
     root = Location.parse(archive)
-    run_filler(root, Filler(root, {"raman-c": 8}), ["raman-c"], "convert")
+    run_filler(root, Filler(root, {"raman-c": 8}), ["of-raman-c"], "convert")
     assert _verify(archive) == []
 
 
