@@ -106,7 +106,7 @@ function base(layout){
     legend:{orientation:"h",y:1.02,yanchor:"bottom",x:0},hoverlabel:{bgcolor:colour("card"),font:{color:colour("ink")}}},themed(layout));
   Object.keys(l).filter(function(k){return /^[xy]axis/.test(k);}).forEach(function(k){
     l[k]=Object.assign({gridcolor:colour("rule"),zerolinecolor:colour("muted"),linecolor:colour("rule"),ticks:"outside",
-      tickcolor:colour("rule"),automargin:true,exponentformat:"power"},l[k]);
+      tickcolor:colour("rule"),automargin:true,exponentformat:"power",minexponent:6},l[k]);
   });
   return l;
 }

@@ -6,11 +6,13 @@ from that one crystal, so the modalities are tied as in nature; samples and inst
 orientation, background, broadening, shift and noise.
 
 - :func:`spectrum` gives any spectrum by its indices, :func:`spectra` all of them;
+- :func:`mixture_spectrum` gives mixtures of two or three of the materials;
 - :func:`write_files` writes them as RRUFF-like files with a manifest and the true lines.
 """
 
 from spectroflow.simulate.files import Written, file_bytes, write_files
 from spectroflow.simulate.material import Material, label_for, material
+from spectroflow.simulate.mixture import Mixture, mixture, mixture_spectrum
 from spectroflow.simulate.profiles import TRUE_LINE_PARAMETERS
 from spectroflow.simulate.spectrum import (
     SimulatedSpectrum,
@@ -26,6 +28,7 @@ from spectroflow.simulate.spectrum import (
 __all__ = [
     "TRUE_LINE_PARAMETERS",
     "Material",
+    "Mixture",
     "SimulatedSpectrum",
     "Written",
     "file_bytes",
@@ -33,6 +36,8 @@ __all__ = [
     "label_for",
     "material",
     "materials",
+    "mixture",
+    "mixture_spectrum",
     "modalities_of",
     "rows",
     "sample_id",

@@ -37,6 +37,8 @@ class Material:
         What takes each kind of place.
     cell
         a, b, c in angstrom and alpha, beta, gamma in degrees.
+    primitive_cells
+        Primitive cells in the conventional one.
     disorder
         0 for pure compounds, up to 1 for places shared evenly; it broadens lines.
     raman, infrared
@@ -53,6 +55,7 @@ class Material:
     crystal_system: str
     occupants: dict[str, Occupant]
     cell: tuple[float, float, float, float, float, float]
+    primitive_cells: int
     disorder: float
     raman: Bands
     infrared: Bands
@@ -108,6 +111,7 @@ def material(seed: int, index: int) -> Material:
         crystal_system=structure.system,
         occupants=occupants,
         cell=cell_parameters(structure.conventional @ deformation),
+        primitive_cells=round(abs(np.linalg.det(structure.conventional) / np.linalg.det(structure.primitive))),
         disorder=disorder,
         raman=raman_bands(lattice.modes(constants, mass), mass, positions, vectors, model, disorder, rng),
         infrared=infrared_bands(lattice.modes(constants + field, mass), mass, charge, disorder, rng),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -74,16 +75,19 @@ def sample_id(material_index: int, sample_index: int) -> str:
     return f"S{material_index:05d}N{sample_index:02d}"
 
 
+@lru_cache(maxsize=8)
 def rows(config: SimulateConfig, modality: str) -> npt.NDArray[np.int64]:
     """Return material and sample index of every spectrum of a modality, in order, shape ``(n, 2)``.
 
-    With ``coverage`` below 1 some samples were not measured in some modalities.
+    With ``coverage`` below 1 some samples were not measured in some modalities. The array is shared and
+    cannot be written to.
     """
     pairs = np.stack(np.divmod(np.arange(config.materials * config.samples, dtype=np.int64), config.samples), axis=1)
-    if config.coverage >= 1.0:
-        return pairs
-    measured = [is_measured(int(m), int(s), modality, config) for m, s in pairs]
-    return np.asarray(pairs[np.array(measured, dtype=bool)])
+    if config.coverage < 1.0:
+        measured = [is_measured(int(m), int(s), modality, config) for m, s in pairs]
+        pairs = pairs[np.array(measured, dtype=bool)]
+    pairs.setflags(write=False)
+    return pairs
 
 
 def is_measured(material_index: int, sample_index: int, modality: str, config: SimulateConfig) -> bool:
@@ -105,9 +109,21 @@ def spectrum(material_index: int, sample_index: int, modality: str, config: Simu
         raise UsageError("material and sample are counted from 0", remedy="Give indices of 0 and more.")
     own = material(config.seed, material_index)
     physical = instrument.sample(config.seed, material_index, sample_index)
-    rng = rng_for(config.seed, "measurement", material_index, sample_index, modality)
-    measured = _INSTRUMENTS[modality](own, physical, config.snr, rng)
     identifier = sample_id(material_index, sample_index)
+    return measure(own, physical, identifier, modality, config, ("measurement", material_index, sample_index))
+
+
+def measure(
+    own: Material,
+    physical: instrument.Sample,
+    identifier: str,
+    modality: str,
+    config: SimulateConfig,
+    stream: tuple[int | str, ...],
+) -> SimulatedSpectrum:
+    """Measure a sample of a material; ``stream`` with seed and modality names the random numbers it uses."""
+    rng = rng_for(config.seed, *stream, modality)
+    measured = _INSTRUMENTS[modality](own, physical, config.snr, rng)
     facts: dict[str, str | float | int] = {
         "crystal_system": own.crystal_system,
         "structure_type": own.prototype,
