@@ -117,7 +117,7 @@ def _place(value: str, kind: PathKind | None, carried: Path) -> str:
                 "memory:// is seen by one process only", where=value, remedy="Use a path or URL that the cluster sees."
             )
         return value
-    path = Path(value).expanduser().absolute()
+    path = Path(os.path.abspath(os.path.expanduser(value)))
     if kind == "shared":
         return str(path)
     if not path.is_file():

@@ -40,6 +40,21 @@ def test_the_exit_code_and_the_sentence_of_a_failing_command_come_back(head: Hea
     assert "Traceback" not in there.stderr
 
 
+def test_a_job_on_the_cluster_writes_the_archive_and_returns_its_result(head: Head, tmp_path: Path) -> None:
+    small = ("--set", "simulate.materials=2", "--set", "simulate.samples=1", "--set", "simulate.broken=1")
+    assert head.spectroflow("simulate", str(tmp_path / "files"), "--modality", "raman", *small).returncode == 0
+    arguments = ("convert", str(tmp_path / "files"), str(tmp_path / "archive"), "--max-failed", "0", "--json")
+    done = head.spectroflow(*arguments, "--cluster", head.address)
+    assert done.returncode == 4, "one file is broken, and that code comes back"
+    (line,) = done.stdout.splitlines()
+    tree = json.loads(line)
+    assert tree["status"] == "too many failures"
+    assert tree["rows"]["ok"] == 2
+    assert "convert: " in done.stderr, "progress is in the log"
+    looked = head.spectroflow("inspect", str(tmp_path / "archive"), "--json")
+    assert json.loads(looked.stdout)["rows"]["ok"] == 2
+
+
 def test_files_of_the_submitter_travel_along(head: Head, tmp_path: Path) -> None:
     config = tmp_path / "wrong.toml"
     config.write_text("[fit]\nefort = 'fast'\n")
@@ -75,6 +90,7 @@ def test_a_stopped_job_ends_its_follower_with_130(head: Head, tmp_path: Path) ->
         follower.stderr.close()
 
 
+@pytest.mark.slow
 def test_an_interpreter_that_is_not_there_is_named(head: Head, tmp_path: Path) -> None:
     done = head.spectroflow(
         "fit", str(tmp_path), "--cluster", head.address, SPECTROFLOW_CLUSTER_PYTHON="/nowhere/python"

@@ -17,6 +17,7 @@ from spectroflow.cluster import Argument, Cluster
 from spectroflow.cluster.follow import RESULT_PREFIX, LogLines, exit_code
 from spectroflow.cluster.submission import command_line
 from spectroflow.errors import InvalidInput, Unreachable, UsageError
+from spectroflow.storage import Location
 from spectroflow_cli import command, options
 from spectroflow_cli.request import Request
 
@@ -70,7 +71,7 @@ WORD = st.text(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(
-    positional=WORD.filter(lambda word: "://" not in word),
+    positional=WORD.filter(lambda word: "://" not in word and word.strip()),
     where=st.none() | WORD,
     overrides=st.lists(WORD, max_size=3),
     dry_run=st.booleans(),
@@ -105,7 +106,7 @@ def test_the_cluster_parses_what_was_given_here(
     given_here += ["--dry-run"] if dry_run else []
     assert CliRunner().invoke(app, [*given_here, "--cluster", "head:1", "--", positional]).exit_code == 0
     assert CliRunner().invoke(app, sent[-1]).exit_code == 0
-    assert there[-1] == (str(Path(positional).expanduser().absolute()), where, overrides, dry_run)
+    assert there[-1] == (Location.parse(positional).path, where, overrides, dry_run)
 
 
 @given(st.lists(st.sampled_from(["x", "\n", "é", RESULT_PREFIX, "yy\n"]), max_size=40), st.data())
