@@ -76,7 +76,9 @@ def fingerprint() -> str:
 
 
 def _builtin() -> tuple[Format, ...]:
+    from spectroflow.formats.jcamp import Jcamp
     from spectroflow.formats.rruff import Rruff
+    from spectroflow.formats.spc import Spc
     from spectroflow.formats.xy import ColumnsText
 
-    return (Rruff(), ColumnsText())
+    return (Rruff(), Jcamp(), Spc(), ColumnsText())

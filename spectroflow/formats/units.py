@@ -50,6 +50,8 @@ _INTENSITY_SPELLINGS = {
     "reflectance": ("reflectance", "r", "reflectivity"),
     "%reflectance": ("%reflectance", "%r", "percentreflectance", "reflectance(%)"),
     "kubelka-munk": ("kubelka-munk", "kubelkamunk", "k-m", "km"),
+    "absorptivity": ("absorptivity", "absorption coefficient", "extinction coefficient", "epsilon",
+                     "(micromol/mol)-1m-1(base10)"),
     "counts": ("counts", "count", "cts", "cnt", "ccdcts", "arbitrary", "arbitraryunits", "a.u.", "a.u", "arb.units",
                "arb.u.", "arb", "intensity", "intensities", "ramanintensity", "relativeintensity", "y", "signal",
                "intensity(a.u.)", "intensity(counts)", "rel.int.", "relativeabundance", "intensity(arb.units)",
@@ -255,7 +257,7 @@ def convert_intensity(values: FloatArray, unit: str, target: str, *, where: str)
             with np.errstate(divide="ignore", invalid="ignore"):
                 absorbance = np.where(fraction > 0, -np.log10(fraction), np.nan)
             return absorbance + 0.0, flags
-        if unit == "counts":
+        if unit in {"counts", "absorptivity"}:
             return values, ("INTENSITY_ARBITRARY",)
     raise RecordError(
         "UNKNOWN_UNIT", f"intensities in {unit} cannot become {target}", where=where, remedy="Check the modality."
