@@ -269,7 +269,8 @@ def _direction_figures(scored: Scored, options: JobOptions) -> dict[str, Any]:
     difference = paired_difference(
         scored.column("model", "r"), scored.column(best, "r"), scored.materials, samples=samples, seed=seed
     )
-    reliability = Reliability.of(scored.scores[:, -1], scored.column("model", "r"))
+    # Confidence predicts r, and no confidence is below 0: an anticorrelated spectrum counts as r = 0.
+    reliability = Reliability.of(scored.scores[:, -1], np.clip(scored.column("model", "r"), 0.0, 1.0))
     names, means = material_means(scored.column("model", "r"), scored.materials)
     order = np.argsort(means)[: options.config.report.worst]
     return {

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from spectroflow.archive import Archive
-from spectroflow.jobs.grids import grid_rows, load_spectra
+from spectroflow.jobs.grids import grid_rows, load_spectra, pad_lines
 from spectroflow.jobs.model_files import load_generator
 from spectroflow.jobs.options import JobOptions
 from spectroflow.modality import Modality, resolve
+from spectroflow.models.data import SpectraOf
 from spectroflow.models.generator import Generator
 from spectroflow.models.preprocess import prepare
 from spectroflow.report.page import Column, Overlay, Overlays, Series, Table, Value
@@ -20,58 +21,64 @@ from spectroflow.storage import Location
 def write_examples(model: Location, opened: Archive, told: dict[str, Any], options: JobOptions) -> Overlays:
     """Return overlays of the cases that an evaluation chose, for every direction."""
     generator = load_generator(model)
+    modalities = resolve(options.config.modality)
+    targets = {
+        name: load_spectra(opened, modalities[name], None)
+        for name in sorted({direction.split(" to ")[1] for direction in told["directions"]})
+    }
     examples = []
     for direction, figures in told["directions"].items():
         source, target = direction.split(" to ")
-        for case in figures["examples"][: options.config.report.overlays]:
-            example = _example(generator, opened, source, target, case, options)
-            if example is not None:
-                examples.append(example)
+        cases = figures["examples"][: options.config.report.overlays]
+        examples += _examples(generator, opened, (modalities[source], modalities[target]), cases, targets[target])
     text = "From the best case to the worst, evenly spaced in rank. Generated spectra are dashed."
     return Overlays(examples, source=f"{opened.root} version {opened.version.number}", text=text)
 
 
-def _example(
-    generator: Generator, opened: Archive, source: str, target: str, case: dict[str, Any], options: JobOptions
-) -> Overlay | None:
-    modalities = resolve(options.config.modality)
-    segment = next((entry for entry in opened.segments(source) if entry.id == case["segment"]), None)
-    if segment is None:
-        return None
-    record = opened.spectrum(segment.id, case["row"]).record
-    gridded = grid_rows(
-        opened.root, segment, opened.lines_layer(segment.id), modalities[source], case["row"], case["row"] + 1
-    )
-    made = generator.generate_held_out(
-        gridded.values,
-        gridded.valid,
-        gridded.lines,
-        source,
-        target,
-        [record["label"] or ""],
-        [record["sample_id"] or ""],
-    )
-    measured = _measured(opened, modalities[target], record["sample_id"])
-    grid = modalities[target].grid.axis()
-    seen = prepare(gridded.values, gridded.valid, modalities[source])[0]
-    return Overlay(
-        title=f"{record['label'] or record['sample_id']}: {source} to {target}",
-        modality=modalities[target],
-        generated=Series(grid, made.intensity[0]),
-        measured=measured,
-        uncertainty=made.uncertainty[0],
-        source_modality=modalities[source],
-        source=Series(modalities[source].grid.axis(), np.where(gridded.valid[0], seen, np.nan)),
-        figures={"r": Value(case["r"]), "confidence": Value(float(made.confidence[0]))},
-        text=f"sample {record['sample_id']}, {segment.id} row {case['row']}",
-    )
+def _examples(
+    generator: Generator,
+    opened: Archive,
+    direction: tuple[Modality, Modality],
+    cases: list[dict[str, Any]],
+    targets: SpectraOf,
+) -> list[Overlay]:
+    source, target = direction
+    known = {entry.id: entry for entry in opened.segments(source.name)}
+    cases = [case for case in cases if case["segment"] in known]
+    if not cases:
+        return []
+    rows = [
+        grid_rows(opened.root, known[c["segment"]], opened.lines_layer(c["segment"]), source, c["row"], c["row"] + 1)
+        for c in cases
+    ]
+    records = [opened.spectrum(case["segment"], case["row"]).record for case in cases]
+    values, valid = np.concatenate([row.values for row in rows]), np.concatenate([row.valid for row in rows])
+    labels, samples = ([record[name] or "" for record in records] for name in ("label", "sample_id"))
+    slots = max(row.lines.shape[1] for row in rows)
+    lines = np.concatenate([pad_lines(row.lines, slots) for row in rows])
+    made = generator.generate_held_out(values, valid, lines, source.name, target.name, labels, samples)
+    seen = prepare(values, valid, source)
+    return [
+        Overlay(
+            title=f"{labels[i] or samples[i]}: {source.name} to {target.name}",
+            modality=target,
+            generated=Series(target.grid.axis(), made.intensity[i]),
+            measured=_measured(target, targets, samples[i]),
+            uncertainty=made.uncertainty[i],
+            source_modality=source,
+            source=Series(source.grid.axis(), np.where(valid[i], seen[i], np.nan)),
+            figures={"r": Value(case["r"]), "confidence": Value(float(made.confidence[i]))},
+            text=f"sample {samples[i]}, {case['segment']} row {case['row']}",
+        )
+        for i, case in enumerate(cases)
+    ]
 
 
-def _measured(opened: Archive, modality: Modality, sample: str | None) -> Series | None:
-    found = load_spectra(opened, modality, f"sample_id == {sample!r}") if sample else None
-    if found is None or not len(found):
+def _measured(modality: Modality, targets: SpectraOf, sample: str) -> Series | None:
+    if not sample or sample not in targets.sample:
         return None
-    return Series(modality.grid.axis(), np.where(found.valid[0], found.values[0], np.nan))
+    row = targets.sample.index(sample)
+    return Series(modality.grid.axis(), np.where(targets.valid[row], targets.values[row], np.nan))
 
 
 def worst_table(told: dict[str, Any]) -> Table:

@@ -101,7 +101,7 @@ def load_spectra(opened: Archive, modality: Modality, where: str | None) -> Spec
         modality,
         np.concatenate([part.values for part in parts] or [np.zeros((0, points), np.float32)]),
         np.concatenate([part.valid for part in parts] or [np.zeros((0, points), np.bool_)]),
-        lines=np.concatenate([_pad(part.lines, slots) for part in parts] or [np.zeros((0, 0, 4), np.float32)]),
+        lines=np.concatenate([pad_lines(part.lines, slots) for part in parts] or [np.zeros((0, 0, 4), np.float32)]),
         sample=columns["sample_id"],
         label=columns["label"],
         digest=columns["digest"],
@@ -109,6 +109,7 @@ def load_spectra(opened: Archive, modality: Modality, where: str | None) -> Spec
     )
 
 
-def _pad(lines: Float, slots: int) -> Float:
+def pad_lines(lines: Float, slots: int) -> Float:
+    """Return lines with unused slots added up to ``slots``."""
     missing = slots - lines.shape[1]
     return np.pad(lines, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan) if missing else lines
