@@ -76,9 +76,14 @@ def fingerprint() -> str:
 
 
 def _builtin() -> tuple[Format, ...]:
+    from spectroflow.formats.brml import Brml
+    from spectroflow.formats.bruker_raw import BrukerRaw
     from spectroflow.formats.jcamp import Jcamp
+    from spectroflow.formats.rasx import Rasx
     from spectroflow.formats.rruff import Rruff
     from spectroflow.formats.spc import Spc
+    from spectroflow.formats.uxd import Uxd
+    from spectroflow.formats.xrdml import Xrdml
     from spectroflow.formats.xy import ColumnsText
 
-    return (Rruff(), Jcamp(), Spc(), ColumnsText())
+    return (Rruff(), Jcamp(), Spc(), Xrdml(), Brml(), Rasx(), BrukerRaw(), Uxd(), ColumnsText())

@@ -99,7 +99,7 @@ def _header(data: bytes, name: str) -> _Header:
     if version == _NEW and len(data) >= _NEW_HEADER.size:
         h = _NEW_HEADER.unpack_from(data)
         day = h[12]
-        date = f"{day >> 20:04d}-{day >> 16 & 15:02d}-{day >> 11 & 31:02d} {day >> 6 & 31:02d}:{day & 63:02d}"
+        date = f"{_year(day >> 20):04d}-{day >> 16 & 15:02d}-{day >> 11 & 31:02d} {day >> 6 & 31:02d}:{day & 63:02d}"
         start = _NEW_HEADER.size
         return _Header(
             False, h[0], h[3], h[4], h[5], h[6], max(1, h[7]), h[8], h[9], h[2], h[17], h[18], h[19],
@@ -108,7 +108,7 @@ def _header(data: bytes, name: str) -> _Header:
     if version == _OLD and len(data) >= _OLD_HEADER.size:
         h = _OLD_HEADER.unpack_from(data)
         year = h[8] & 0x0FFF
-        date = f"{year:04d}-{h[9]:02d}-{h[10]:02d} {h[11]:02d}:{h[12]:02d}" if year else ""
+        date = f"{_year(year):04d}-{h[9]:02d}-{h[10]:02d} {h[11]:02d}:{h[12]:02d}" if year else ""
         points = h[3] if np.isfinite(h[3]) and 0 <= h[3] < 2**31 else -1.0
         return _Header(
             True, h[0], h[2], int(points), h[4], h[5], 0, h[6], h[7], 0, h[17], h[18], 0, date, _OLD_HEADER.size - 32
@@ -127,6 +127,11 @@ def _header(data: bytes, name: str) -> _Header:
 
 
 _EXPORT = "Export the spectrum again."
+
+
+def _year(year: int) -> int:
+    """Return a year; some writers count from 1900."""
+    return year + 1900 if 0 < year < 200 else year
 
 
 def _truncated(name: str) -> RecordError:

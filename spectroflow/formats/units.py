@@ -49,6 +49,7 @@ _INTENSITY_SPELLINGS = {
                        "percenttransmission", "transmission(%)", "t(%)", "transmittance[%]", "%", "percent"),
     "reflectance": ("reflectance", "r", "reflectivity"),
     "%reflectance": ("%reflectance", "%r", "percentreflectance", "reflectance(%)"),
+    "log(1/R)": ("log(1/r)", "log1/r", "log(1/reflectance)"),
     "kubelka-munk": ("kubelka-munk", "kubelkamunk", "k-m", "km"),
     "absorptivity": ("absorptivity", "absorption coefficient", "extinction coefficient", "epsilon",
                      "(micromol/mol)-1m-1(base10)"),
@@ -257,6 +258,8 @@ def convert_intensity(values: FloatArray, unit: str, target: str, *, where: str)
             with np.errstate(divide="ignore", invalid="ignore"):
                 absorbance = np.where(fraction > 0, -np.log10(fraction), np.nan)
             return absorbance + 0.0, flags
+        if unit == "log(1/R)":
+            return values, ("FROM_REFLECTANCE",)
         if unit in {"counts", "absorptivity"}:
             return values, ("INTENSITY_ARBITRARY",)
     raise RecordError(
