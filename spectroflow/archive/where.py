@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,10 +64,13 @@ def parse_where(expression: str, columns: Iterable[str]) -> pc.Expression:
             f"--where is {len(expression):,} characters long, and {LONGEST:,} are allowed", remedy=_EXAMPLE
         )
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        with warnings.catch_warnings():
+            # Python warns of "\d" and "1is 1"; whoever wrote the expression cannot see where.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(expression.strip(), mode="eval")
         return _Translator(expression, set(columns)).condition(tree.body)
     except (SyntaxError, ValueError):
-        raise UsageError(f"--where {expression!r} is not an expression", remedy=_EXAMPLE) from None
+        raise UsageError(f"--where {_shortened(expression)} is not an expression", remedy=_EXAMPLE) from None
     except (MemoryError, RecursionError):
         raise UsageError(f"--where {_shortened(expression)} is nested too deeply", remedy=_EXAMPLE) from None
     except (pa.ArrowException, OverflowError, TypeError) as error:
@@ -166,7 +170,7 @@ class _Translator:
             raise self.refused(node)
         if node.id not in self.known:
             raise UsageError(
-                f"--where {self.expression!r}: the record table has no column {node.id!r}",
+                f"--where {_shortened(self.expression)}: the record table has no column {node.id!r}",
                 remedy=nearest(node.id, self.known) or f"Columns are {', '.join(sorted(self.known))}.",
             )
         return pc.field(node.id)
