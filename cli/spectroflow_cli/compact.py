@@ -9,8 +9,8 @@ from spectroflow_cli.request import Request
 
 
 @job
-def compact(request: Request, archive: options.Archive) -> Result:
+def compact(request: Request, archive: options.Archive, modality: options.Modalities = None) -> Result:
     """Merge the small segments of many nights into large ones."""
     from spectroflow.jobs import commands as jobs
 
-    return jobs.compact(archive, options=request.options())
+    return jobs.compact(archive, options=request.options(modalities=modality))

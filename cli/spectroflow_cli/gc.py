@@ -9,8 +9,8 @@ from spectroflow_cli.request import Request
 
 
 @job
-def gc(request: Request, archive: options.Archive, grace: options.Grace = "24h") -> Result:
+def gc(request: Request, archive: options.Archive, grace: options.Grace = "24h", keep: options.Keep = None) -> Result:
     """Remove what no kept version of the archive names."""
     from spectroflow.jobs import commands as jobs
 
-    return jobs.gc(archive, grace=grace, options=request.options())
+    return jobs.gc(archive, grace=grace, keep=keep, options=request.options())

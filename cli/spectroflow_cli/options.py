@@ -74,6 +74,10 @@ RetrySources = Annotated[
 ]
 Grace = Annotated[str, typer.Option("--grace", metavar="TIME", help="Keep what is younger: 90m, 24h, 7d.")]
 
+Keep = Annotated[
+    int | None, typer.Option("--keep", min=1, help="Keep this many of the newest versions; default: all of them.")
+]
+
 
 class Protocol(StrEnum):
     """How training and test materials are kept apart."""

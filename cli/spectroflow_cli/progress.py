@@ -21,6 +21,9 @@ Listener = Callable[[Any], None]
 PLAIN_EVERY_SECONDS = 10.0
 """How often plain lines tell the progress of a run."""
 
+REPEATED = {"progress", "network_progress"}
+"""Events that come often and tell how far something is."""
+
 
 @contextmanager
 def shown(request: Request) -> Iterator[Listener]:
@@ -54,7 +57,7 @@ class PlainLines:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         name = event.name()
-        if name == "progress":
+        if name in REPEATED:
             if self._clock() - self._last < self._every:
                 return
             self._last = self._clock()
@@ -78,32 +81,38 @@ class Bar:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        self._task: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._run = ""
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         tree = event.to_json()
-        name = tree["event"]
-        if name == "run_started":
-            self._progress.start()
-            self._task = self._progress.add_task(str(tree["job"]), total=tree["rows"] or None, detail="")
-        elif name == "progress" and self._task is not None:
-            self._progress.update(
-                self._task, completed=tree["rows_done"], total=tree["rows"] or None, detail=_rate(tree)
-            )
-        elif name == "run_finished" and self._task is not None:
-            self._progress.update(
-                self._task, completed=tree["rows"], total=tree["rows"] or None, detail=_outcomes(tree)
-            )
-        elif name not in {"progress", "run_finished"}:
-            text = describe(tree)
-            if text:
-                self._progress.console.print(text, highlight=False, markup=False)
+        match tree["event"]:
+            case "run_started":
+                self._run = str(tree["run"])
+                self._update(self._run, str(tree["job"]), 0, tree["rows"], "")
+            case "progress":
+                self._update(self._run, None, tree["rows_done"], tree["rows"], _rate(tree))
+            case "run_finished":
+                self._update(str(tree["run"]), None, tree["rows"], tree["rows"], _outcomes(tree))
+            case "network_progress":
+                name = str(tree["network"])
+                self._update(name, f"train {name}", tree["epoch"], tree["epochs"], _figures(tree))
+            case _:
+                text = describe(tree)
+                if text:
+                    self._progress.console.print(text, highlight=False, markup=False)
 
     def close(self) -> None:
-        """Take the bar away, leaving its last state on the terminal."""
-        if self._task is not None:
+        """Take the bars away, leaving their last state on the terminal."""
+        if self._tasks:
             self._progress.stop()
+
+    def _update(self, name: str, title: str | None, done: int, total: int, detail: str) -> None:
+        if name not in self._tasks:
+            self._progress.start()
+            self._tasks[name] = self._progress.add_task(title or name, detail="")
+        self._progress.update(self._tasks[name], completed=done, total=total or None, detail=detail)
 
 
 def describe(event: dict[str, Any]) -> str:
@@ -138,6 +147,10 @@ def _outcomes(e: dict[str, Any]) -> str:
     return f"{e['ok']:,} ok, {e['failed']:,} failed, {e['skipped']:,} skipped"
 
 
+def _figures(e: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in e["figures"].items())
+
+
 def duration(seconds: float) -> str:
     """Return a time span as people say it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
@@ -152,6 +165,7 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "step_started": lambda e: f"[{e['number']}/{e['steps']}] {e['step']}",
     "run_started": _started,
     "progress": _progress,
+    "network_progress": lambda e: f"  {e['network']}: epoch {e['epoch']} of {e['epochs']}, {_figures(e)}",
     "unit_retried": lambda e: f"  {e['unit']}: attempt {e['attempt']} was lost ({e['reason']}): {e['detail']}",
     "unit_searched": lambda e: f"  {e['unit']}: searching for the record that ends its process ({e['reason']})",
     "row_condemned": lambda e: f"  {e['unit']}: row {e['row']} is {e['code']}",

@@ -18,6 +18,7 @@ from spectroflow.engine.events import (
     UnitStarted,
     WorkerLost,
 )
+from spectroflow.jobs.train import NetworkProgress
 from spectroflow_cli.progress import Bar, PlainLines, describe, duration, json_lines, shown
 from spectroflow_cli.request import Request
 
@@ -37,15 +38,15 @@ def progress(done: int) -> Progress:
     )
 
 
-def run_of_events() -> Iterator[Event]:
-    yield RunStarted(run="fit-1", job="fit", units=10, rows=100, resumed_units=4, backend="ray")
+def run_of_events(run: str = "fit-1") -> Iterator[Event]:
+    yield RunStarted(run=run, job="fit", units=10, rows=100, resumed_units=4, backend="ray")
     for done in range(0, 101, 10):
         yield UnitStarted(unit=f"g-{done}", attempt=1, rows=10)
         yield UnitDone(unit=f"g-{done}", attempt=1, rows=10, failed=0, skipped=0, seconds=1, bytes=10)
         yield progress(done)
     yield WorkerLost(worker="w1", reason="memory", detail="killed")
     yield RowCondemned(unit="g-1", row=17, code="CRASHED_WORKER")
-    yield RunFinished(run="fit-1", rows=100, ok=97, failed=2, skipped=1, seconds=80)
+    yield RunFinished(run=run, rows=100, ok=97, failed=2, skipped=1, seconds=80)
 
 
 def test_plain_lines_tell_what_matters_and_little_else(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,13 +74,25 @@ def test_json_lines_are_the_events(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_bar_follows_runs(capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bar()
-    for _ in range(2):
-        for event in run_of_events():
+    for run in ("fit-1", "fit-2"):
+        for event in run_of_events(run):
             bar(event)
     bar.close()
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("97 ok, 2 failed, 1 skipped") >= 2
+
+
+def test_training_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
+    bar, lines = Bar(), PlainLines(every=0)
+    for epoch in (1, 2):
+        event = NetworkProgress(network="raman-fold0", epoch=epoch, epochs=2, figures={"loss": 0.25 / epoch})
+        bar(event)
+        lines(event)
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "train raman-fold0" in shown
+    assert "raman-fold0: epoch 2 of 2, loss 0.125" in shown
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,32 @@ def test_the_modality_of_the_page_is_one() -> None:
     assert resolve(parse(tables[1]).modality)["raman"].line_shape == "voigt"
 
 
+def test_the_format_of_the_page_is_one() -> None:
+    import numpy as np
+
+    from spectroflow.errors import RecordError
+    from spectroflow.formats.base import Format
+
+    (code,) = blocks(ROOT / "docs" / "adding-a-format.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "adding-a-format.md", "exec"), names)
+    toy = names["ToySpec"]()
+    assert isinstance(toy, Format)
+    axis, intensity = np.array([100.0, 200.0, 300.0]), np.array([1.0, -2.0, 3.5])
+    data = b"TOYSPEC raman 3\n" + axis.tobytes() + intensity.tobytes()
+    assert toy.claims(data, "a.toy")
+    assert not toy.claims(b"something else", "a.toy")
+    assert toy.probe(data, "a.toy").modalities == ("raman",)
+    assert data[toy.probe(data, "a.toy").payload_start :] == axis.tobytes() + intensity.tobytes()
+    (record,) = toy.read(data, "a.toy")
+    assert np.array_equal(record.axis, axis)
+    assert np.array_equal(record.intensity, intensity)
+    with pytest.raises(RecordError, match="there are 47"):
+        toy.read(data[:-1], "a.toy")
+    with pytest.raises(RecordError, match="no header"):
+        toy.probe(b"TOYSPEC raman\n", "a.toy")
+
+
 def test_the_pipeline_and_the_clusters_of_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from spectroflow.cluster import named_clusters
     from spectroflow.jobs import JobOptions
