@@ -23,7 +23,6 @@ from spectroflow.engine import ExecuteOptions, Ledger, execute, run_folder
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import Location
 from tests.archive.archive_kit import CONFIG, Filler, add_lines, add_measured, run_filler
-from tests.s3 import s3_server
 
 DAY = 86400.0
 
@@ -255,17 +254,16 @@ def test_the_storage_tells_the_time_and_keeps_nothing_of_the_question(root: Loca
     assert _tree(root) == before
 
 
-def test_it_works_on_s3(pristine: Path) -> None:
-    with s3_server("garbage") as url:
-        root = Location.parse(url) / "archive"
-        for path in sorted(pristine.rglob("*")):
-            if path.is_file():
-                (root / str(path.relative_to(pristine))).write_bytes(path.read_bytes())
-        assert list(collect(root, grace=DAY, keep=1)) == []
-        later = time.time() + 2 * DAY
-        listed = list(collect(root, grace=DAY, keep=1, now=later, dry_run=True))
-        removed = list(collect(root, grace=DAY, keep=1, now=later))
-        assert listed == removed
-        assert {removal.reason for removal in removed} >= {"version", "segment", "layer", "run"}
-        assert version_numbers(root) == [4]
-        assert list(verify(root, latest_version(root))) == []
+def test_it_works_on_s3(pristine: Path, s3: str) -> None:
+    root = Location.parse(f"{s3}/garbage")
+    for path in sorted(pristine.rglob("*")):
+        if path.is_file():
+            (root / str(path.relative_to(pristine))).write_bytes(path.read_bytes())
+    assert list(collect(root, grace=DAY, keep=1)) == []
+    later = time.time() + 2 * DAY
+    listed = list(collect(root, grace=DAY, keep=1, now=later, dry_run=True))
+    removed = list(collect(root, grace=DAY, keep=1, now=later))
+    assert listed == removed
+    assert {removal.reason for removal in removed} >= {"version", "segment", "layer", "run"}
+    assert version_numbers(root) == [4]
+    assert list(verify(root, latest_version(root))) == []

@@ -16,7 +16,6 @@ from spectroflow.engine import Unit, UnitResult
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import CheckedWriter, Location
 from tests.archive.archive_kit import Filler, add_lines, add_measured, run_filler
-from tests.s3 import s3_server
 
 ROWS = {"raman-a": 19, "raman-b": 8}
 
@@ -203,19 +202,18 @@ def test_an_entry_of_other_facts_than_its_arrays_is_found(archive: Path) -> None
     assert any("has 19 rows, the version says 20" in detail for detail in details)
 
 
-def test_findings_on_s3_are_the_same(pristine: Path) -> None:
-    with s3_server("verify") as url:
-        remote = Location.parse(url) / "archive"
-        for path in sorted(pristine.rglob("*")):
-            if path.is_file():
-                (remote / str(path.relative_to(pristine))).write_bytes(path.read_bytes())
-        assert list(verify(remote, latest_version(remote))) == []
-        key = "segments/raman-a/spectra.zarr/intensity/c/1/0"
-        content = (remote / key).read_bytes()
-        (remote / key).write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
-        (remote / "segments/raman-a/extra").write_bytes(b"x")
-        (remote / "segments/raman-a/records/part-000001.parquet").delete()
-        found = {finding.key: finding.kind for finding in verify(remote, latest_version(remote))}
+def test_findings_on_s3_are_the_same(pristine: Path, s3: str) -> None:
+    remote = Location.parse(f"{s3}/verify")
+    for path in sorted(pristine.rglob("*")):
+        if path.is_file():
+            (remote / str(path.relative_to(pristine))).write_bytes(path.read_bytes())
+    assert list(verify(remote, latest_version(remote))) == []
+    key = "segments/raman-a/spectra.zarr/intensity/c/1/0"
+    content = (remote / key).read_bytes()
+    (remote / key).write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
+    (remote / "segments/raman-a/extra").write_bytes(b"x")
+    (remote / "segments/raman-a/records/part-000001.parquet").delete()
+    found = {finding.key: finding.kind for finding in verify(remote, latest_version(remote))}
     assert found == {
         key: "altered",
         "segments/raman-a/extra": "unexpected",
@@ -225,7 +223,7 @@ def test_findings_on_s3_are_the_same(pristine: Path) -> None:
 
 def test_memory_does_not_grow_with_what_is_read(tmp_path: Path) -> None:
     peaks = []
-    for shards in (10, 80):
+    for shards in (6, 48):
         root = Location.parse(tmp_path / str(shards))
         add_measured(root, {"raman-a": 8 * shards})
         tracemalloc.start()

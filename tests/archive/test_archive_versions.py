@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import multiprocessing.synchronize
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import given, settings
@@ -28,9 +30,14 @@ from spectroflow.archive.version import encode_version
 from spectroflow.errors import ArchiveError, CommitConflict
 from spectroflow.storage import Location
 from tests.archive.archive_kit import add_lines, add_measured
-from tests.s3 import s3_server
 
 WRITERS = 4
+
+
+class Barrier(Protocol):
+    """Of threads or of processes."""
+
+    def wait(self) -> int: ...
 
 
 def _segment(name: str, rows: int = 10) -> SegmentEntry:
@@ -45,7 +52,7 @@ def _add(root: Location, name: str, run: str = "r") -> Version:
     return commit(root, lambda base: add_segments(base, [_segment(name)]), command="convert", run=run)
 
 
-def _race(url: str, who: int, commits: int, barrier: multiprocessing.synchronize.Barrier) -> None:
+def _race(url: str, who: int, commits: int, barrier: Barrier) -> None:
     barrier.wait()
     root = Location.parse(url)
     for number in range(commits):
@@ -57,17 +64,8 @@ def _race(url: str, who: int, commits: int, barrier: multiprocessing.synchronize
             _add(root, f"s{who}-{number}", f"{who}")
 
 
-def _run_race(url: str, commits: int) -> None:
-    root = Location.parse(url)
-    _add(root, "base")
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(WRITERS)
-    processes = [context.Process(target=_race, args=(url, who, commits, barrier)) for who in range(WRITERS)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
+def _require_all(root: Location, commits: int) -> None:
+    """Check that nothing of a race is lost, and that each version holds all of the one before it."""
     assert version_numbers(root) == list(range(1, WRITERS * commits + 2))
     segments = {"base"} | {f"s{who}-{n}" for who in range(WRITERS) for n in range(0, commits, 2)}
     layers = {f"l{who}-{n}" for who in range(WRITERS) for n in range(1, commits, 2)}
@@ -85,13 +83,29 @@ def _run_race(url: str, commits: int) -> None:
 
 
 def test_commits_of_four_racing_processes_all_stay_and_numbers_have_no_gap(tmp_path: Path) -> None:
-    _run_race(str(tmp_path), 12)
+    root = Location.parse(tmp_path)
+    _add(root, "base")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    barrier = context.Barrier(WRITERS)
+    processes = [context.Process(target=_race, args=(root.url, who, 12, barrier)) for who in range(WRITERS)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    _require_all(root, 12)
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_commits_race_on_s3_too() -> None:
-    with s3_server("commits") as url:
-        _run_race(f"{url}/archive", 4)
+def test_commits_race_on_s3_too(s3: str) -> None:
+    root = Location.parse(f"{s3}/race")
+    _add(root, "base")
+    barrier = threading.Barrier(WRITERS)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for done in [pool.submit(_race, root.url, who, 4, barrier) for who in range(WRITERS)]:
+            done.result()
+    _require_all(root, 4)
 
 
 def test_a_run_killed_after_its_commit_finds_it_done(tmp_path: Path) -> None:
@@ -247,28 +261,27 @@ def test_superseded_spans_hold_the_union_and_nothing_else(
     assert merge_superseded(spans, added) == spans
 
 
-def test_the_archive_works_on_s3(tmp_path: Path) -> None:
-    with s3_server("archive") as url:
-        local, remote = Location.parse(tmp_path), Location.parse(f"{url}/nightly/archive")
-        for root in (local, remote):
-            add_measured(root, {"raman-a": 19})
-            add_lines(root, {"raman-a": 19})
-            commit(root, lambda base: add_segments(base, [], superseded={"raman-a": [2]}), command="t", run="t")
-        there, here = spectroflow.open(remote.url), spectroflow.open(str(tmp_path))
-        assert there.records().equals(here.records())
-        assert there.version.segments == here.version.segments
-        layer = there.lines_layer("raman-a")
-        assert layer is not None
-        assert there.layer_array(layer, "lines").tobytes() == here.layer_array(layer, "lines").tobytes()
-        assert {info.path: info.size for info in remote.walk() if not info.path.startswith("runs")} == {
-            info.path: info.size for info in local.walk() if not info.path.startswith("runs")
-        }
-        for ours, theirs in zip(here.spectra(), there.spectra(), strict=True):
-            assert ours.axis.tobytes() == theirs.axis.tobytes()
-            assert ours.intensity.tobytes() == theirs.intensity.tobytes()
-        import xarray
+def test_the_archive_works_on_s3(tmp_path: Path, s3: str) -> None:
+    local, remote = Location.parse(tmp_path), Location.parse(f"{s3}/nightly/archive")
+    for root in (local, remote):
+        add_measured(root, {"raman-a": 19})
+        add_lines(root, {"raman-a": 19})
+        commit(root, lambda base: add_segments(base, [], superseded={"raman-a": [2]}), command="t", run="t")
+    there, here = spectroflow.open(remote.url), spectroflow.open(str(tmp_path))
+    assert there.records().equals(here.records())
+    assert there.version.segments == here.version.segments
+    layer = there.lines_layer("raman-a")
+    assert layer is not None
+    assert there.layer_array(layer, "lines").tobytes() == here.layer_array(layer, "lines").tobytes()
+    assert {info.path: info.size for info in remote.walk() if not info.path.startswith("runs")} == {
+        info.path: info.size for info in local.walk() if not info.path.startswith("runs")
+    }
+    for ours, theirs in zip(here.spectra(), there.spectra(), strict=True):
+        assert ours.axis.tobytes() == theirs.axis.tobytes()
+        assert ours.intensity.tobytes() == theirs.intensity.tobytes()
+    import xarray
 
-        data = xarray.open_zarr(f"{remote.url}/segments/raman-a/spectra.zarr")
-        assert data["status"].dtype == "uint8"
-        assert data["intensity"].values.tobytes() == here.array("raman-a", "intensity").tobytes()
-        assert isinstance(there, Archive)
+    data = xarray.open_zarr(f"{remote.url}/segments/raman-a/spectra.zarr")
+    assert data["status"].dtype == "uint8"
+    assert data["intensity"].values.tobytes() == here.array("raman-a", "intensity").tobytes()
+    assert isinstance(there, Archive)
