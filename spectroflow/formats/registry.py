@@ -76,14 +76,28 @@ def fingerprint() -> str:
 
 
 def _builtin() -> tuple[Format, ...]:
+    from spectroflow.formats.asp import Asp
     from spectroflow.formats.brml import Brml
     from spectroflow.formats.bruker_raw import BrukerRaw
     from spectroflow.formats.jcamp import Jcamp
+    from spectroflow.formats.nexus import Nexus
+    from spectroflow.formats.openspecy import OpenSpecy
+    from spectroflow.formats.opus import Opus
     from spectroflow.formats.rasx import Rasx
+    from spectroflow.formats.rod import Rod
     from spectroflow.formats.rruff import Rruff
+    from spectroflow.formats.spa import Spa
     from spectroflow.formats.spc import Spc
     from spectroflow.formats.uxd import Uxd
+    from spectroflow.formats.wdf import Wdf
     from spectroflow.formats.xrdml import Xrdml
     from spectroflow.formats.xy import ColumnsText
 
-    return (Rruff(), Jcamp(), Spc(), Xrdml(), Brml(), Rasx(), BrukerRaw(), Uxd(), ColumnsText())
+    # Formats that a signature proves come before those that only a name suggests; plain columns take the rest.
+    certain = (Rruff(), Opus(), Wdf(), Spa(), BrukerRaw(), Nexus(), Xrdml(), Rod(), Uxd(), Jcamp(), OpenSpecy())
+    return (*certain, Spc(), Brml(), Rasx(), Asp(), ColumnsText())
+
+
+def is_isolated(entry: Format) -> bool:
+    """Say whether a format's reader is to run in a child process: plug-ins, and those that hand bytes to C."""
+    return bool(getattr(entry, "isolated", not type(entry).__module__.startswith("spectroflow.formats.")))

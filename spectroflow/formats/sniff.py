@@ -86,7 +86,7 @@ def sniff(text: str, name: str) -> Layout:
     first, dialect = _first_row(lines, name)
     delimiter, comma = dialect
     rows = [_fields(line, delimiter) for line in _rows(lines[first : first + 4 * _SAMPLE_LINES])[:_SAMPLE_LINES]]
-    width = _width(rows)
+    width = _width(rows, delimiter, name)
     if delimiter == "," and width >= 4 and width % 2 == 0 and all(_all_digits(row[:width]) for row in rows):
         raise RecordError(
             "UNSUPPORTED_DIALECT",
@@ -148,9 +148,17 @@ def _first_row(lines: list[str], name: str) -> tuple[int, tuple[str, bool]]:
     )
 
 
-def _width(rows: list[list[str]]) -> int:
+def _width(rows: list[list[str]], delimiter: str, name: str) -> int:
     """Return the number of columns that every sampled row has, trailing delimiters aside."""
-    width = min(len(row) for row in rows)
+    widths = {len(row) for row in rows}
+    width = min(widths)
+    if not delimiter and len(widths) > 1:
+        raise RecordError(
+            "UNSUPPORTED_DIALECT",
+            f"its rows have {width} to {max(widths)} columns",
+            where=name,
+            remedy="Export it as one row per point.",
+        )
     while width > 2 and all(row[width - 1] == "" for row in rows):
         width -= 1
     return min(width, _MOST_COLUMNS)
@@ -216,7 +224,7 @@ def _metadata(header: list[str]) -> dict[str, MetadataValue]:
     metadata: dict[str, MetadataValue] = {}
     for line in header:
         text = line.strip().lstrip("#%!;/*'").strip().strip('"')
-        match = re.match(r"([A-Za-z][\w .()/%°-]{0,60}?)\s*[:=\t]\s*(.+)", text)
+        match = re.match(r"([A-Za-z][\w .()\[\]/%°-]{0,60}?)\s*[:=\t]\s*(.+)", text)
         if match is None or len(metadata) >= _MOST_METADATA:
             continue
         key = re.sub(r"[^a-z0-9]+", "_", match.group(1).lower()).strip("_")

@@ -10,6 +10,9 @@ from spectroflow.formats.sniff import Layout, sniff
 
 _CERTAIN = frozenset({".xy", ".xye"})
 _LIKELY = frozenset({".csv", ".tsv", ".txt", ".dat", ".asc", ".prn", ".tab"})
+_UNIT_KEYS = (("xunits", "axisunit_1"), ("yunits", "axisunit_0"))
+"""Header lines that name units, in JASCO's and in LabSpec's text files."""
+
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -40,7 +43,7 @@ class ColumnsText:
     def probe(self, data: bytes, name: str) -> Probe:
         """Return one entry per column of intensities."""
         layout = sniff(_text(data), name)
-        return Probe((layout.modality or modality_in(name),) * len(layout.intensities))
+        return Probe((_modality(layout, name),) * len(layout.intensities))
 
     def read(self, data: bytes, name: str) -> list[RawRecord]:
         """Return one spectrum per column of intensities."""
@@ -50,18 +53,29 @@ class ColumnsText:
         start = len(_text(data)[: layout.start].encode(_codec(data))) + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         values = parse_columns(data, Dialect(layout.delimiter, layout.decimal_comma, order), start, where=name)
         axis = values[:, order.index(layout.axis)]
+        x_unit, y_unit = (_told_unit(layout, keys) for keys in _UNIT_KEYS)
         return [
             RawRecord(
                 axis=axis.copy(),
                 intensity=values[:, order.index(column)].copy(),
-                axis_unit=layout.titles[layout.axis].unit if layout.titles else None,
-                intensity_unit=layout.titles[column].unit if layout.titles else None,
-                modality=layout.modality or modality_in(name),
+                axis_unit=(layout.titles[layout.axis].unit if layout.titles else None) or x_unit,
+                intensity_unit=(layout.titles[column].unit if layout.titles else None) or y_unit,
+                modality=_modality(layout, name),
                 metadata=_metadata(layout, place, column),
                 flags=("COLUMNS_ASSUMED",) if layout.assumed else (),
             )
             for place, column in enumerate(layout.intensities)
         ]
+
+
+def _told_unit(layout: Layout, keys: tuple[str, ...]) -> str | None:
+    return next((str(layout.metadata[key]) for key in keys if layout.metadata.get(key)), None)
+
+
+def _modality(layout: Layout, name: str) -> str | None:
+    """Return what the column titles, the header's kind of data, or the name of the file says."""
+    told = str(layout.metadata.get("data_type", "")).replace("SPECTRUM", "").lower()
+    return layout.modality or (modality_in(told) if told else None) or modality_in(name)
 
 
 def _metadata(layout: Layout, place: int, column: int) -> dict[str, MetadataValue]:
