@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
 
 from spectroflow.models.memory import Memory
 
@@ -35,20 +36,23 @@ def soft_neighbours(memory: Memory, similarity: Float, sharpness: float) -> Floa
     return np.asarray(weights @ memory.targets / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-def gaussian_kernel(similarity: Float, gamma: float) -> Double:
+def gaussian_kernel(similarity: Float, gamma: float) -> Float:
     """Return ``exp(-gamma |a - b|^2 / 2)``; for unit vectors ``|a - b|^2 = 2 (1 - a.b)``."""
-    return np.asarray(np.exp(gamma * (similarity.astype(np.float64) - 1.0)), np.float64)
+    return np.asarray(np.exp(gamma * (similarity - 1.0)), np.float32)
 
 
-def laplacian_kernel(similarity: Float, gamma: float) -> Double:
+def laplacian_kernel(similarity: Float, gamma: float) -> Float:
     """Return ``exp(-gamma |a - b|)``: a sharper peak than the Gaussian's, so near neighbours count for more."""
-    distance = np.sqrt(np.maximum(2.0 - 2.0 * similarity.astype(np.float64), 0.0))
-    return np.asarray(np.exp(-gamma * distance), np.float64)
+    distance = np.sqrt(np.maximum(2.0 - 2.0 * similarity, 0.0))
+    return np.asarray(np.exp(-gamma * distance), np.float32)
 
 
 @dataclass(frozen=True)
 class KernelRidge:
     """Kernel ridge regression, centred on the mean target.
+
+    In single precision: the ridge keeps the condition number of the kernel below ``n / ridge``, so that
+    some four digits remain, at a quarter of the time and half the memory.
 
     Attributes
     ----------
@@ -58,11 +62,11 @@ class KernelRidge:
         ``(points,)``
     """
 
-    dual: Double
-    mean: Double
+    dual: Float
+    mean: Float
 
     @classmethod
-    def fit(cls, targets: Float, weights: Double, kernel: Double, ridge: float) -> KernelRidge:
+    def fit(cls, targets: Float, weights: Double, kernel: Float, ridge: float) -> KernelRidge:
         """Solve ``(kernel + ridge / weights) dual = targets - mean``.
 
         Parameters
@@ -72,10 +76,11 @@ class KernelRidge:
         ridge
             Added to the diagonal for a row of weight 1.
         """
-        mean: Double = np.average(targets, axis=0, weights=weights).astype(np.float64)
-        dual = np.linalg.solve(kernel + np.diag(ridge / weights), (targets - mean).astype(np.float64))
-        return cls(np.asarray(dual, np.float64), mean)
+        mean = np.average(targets, axis=0, weights=weights).astype(np.float32)
+        regular = kernel + np.diag((ridge / weights).astype(np.float32))
+        dual = cho_solve(cho_factor(regular, lower=True, overwrite_a=True), targets - mean)
+        return cls(np.asarray(dual, np.float32), mean)
 
-    def predict(self, kernel: Double) -> Float:
+    def predict(self, kernel: Float) -> Float:
         """Return the prediction for ``(queries, n)`` kernel values."""
         return np.asarray(self.mean + kernel @ self.dual, np.float32)

@@ -54,6 +54,7 @@ def fit_generator(
     generator = Generator(data, config, networks, {}, {}, device=device)
     for source, target in wanted:
         generator.blends.update(_blends(generator, source, target))
+        generator.forget_kernels()
     generator.card.update(
         {
             "data": describe(data),

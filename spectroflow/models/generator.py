@@ -147,6 +147,10 @@ class Generator:
             self._kernels[key] = KernelExperts.fit(bank, memory, build_targets(self.data, target, rows[target]))
         return self._kernels[key]
 
+    def forget_kernels(self) -> None:
+        """Free the memory of the kernel experts; they are fitted again when asked for."""
+        self._kernels.clear()
+
     # What it does
 
     def generate(
@@ -177,7 +181,8 @@ class Generator:
             ``spectrum``, ``elements`` (only which elements heavier than oxygen are there) or ``formula``.
         batch
             Rows that are computed at a time. The last batch is padded, so that a row's result does not
-            depend on how many others there are.
+            depend on how many others there are: cut work at multiples of ``batch``, and it is the same to
+            the last bit. At another place in a batch it may differ by rounding.
         parts
             Also return every expert alone.
 

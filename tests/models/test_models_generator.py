@@ -69,10 +69,12 @@ def test_a_model_directory_gives_the_same_spectra(
 def test_a_spectrum_does_not_depend_on_its_company(generator: Generator, small_data: TrainingData) -> None:
     table = small_data.spectra["raman"]
     whole = generator.generate(table.values, table.valid, table.lines, "raman", "ir", batch=16)
-    for rows in (np.arange(5, 6), np.arange(20)[::-1]):
+    for rows, exact in ((np.arange(16, 32), True), (np.arange(9), True), (np.arange(20)[::-1], False)):
         part = generator.generate(table.values[rows], table.valid[rows], table.lines[rows], "raman", "ir", batch=16)
-        np.testing.assert_array_equal(part.intensity, whole.intensity[rows])
-        np.testing.assert_array_equal(part.confidence, whole.confidence[rows])
+        # To the last bit at the same place in a batch; matrix products round differently at another place.
+        tolerance = 0.0 if exact else 1e-5
+        np.testing.assert_allclose(part.intensity, whole.intensity[rows], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(part.confidence, whole.confidence[rows], rtol=0, atol=tolerance)
 
 
 def test_held_out_knows_nothing_of_the_material(
