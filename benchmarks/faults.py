@@ -13,7 +13,6 @@ counted twice.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import random
@@ -30,6 +29,7 @@ from typing import Any
 from benchmarks import presenting
 from benchmarks.faults_work import Sines, content, expected
 from spectroflow.engine import Event, ExecuteOptions, RunResult, all_failures, execute, faults, run_folder
+from spectroflow.engine.ray import connect
 from spectroflow.storage import Location
 
 GOALS = {"kills": (">=", 540.0), "failures": ("=", 0.0), "lost_rows": ("=", 0.0)}
@@ -138,17 +138,9 @@ def run_on_ray(root: Location, **fields: Any) -> RunResult:
 
 def ray_kills(folder: Path, tally: Tally, kills: int, rng: random.Random) -> None:
     """Kill workers, and now and then the driver, of runs on Ray."""
+    connect(3)
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=3,
-        include_dashboard=False,
-        object_store_memory=100 << 20,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        namespace="spectroflow",
-    )
     address = ray.get_runtime_context().gcs_address
     undisturbed = Location.parse(folder / "ray-undisturbed")
     work = Sines(RAY_ROWS)

@@ -335,6 +335,9 @@ def connect(least_cpus: int = 0) -> None:
     Unreachable
         The cluster does not answer, or has another version of Ray or Python.
     """
+    # Ray prints what its daemons report, such as the end of a worker, to stdout, which is the result's. The
+    # engine hears of it anyway and tells it as events.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
 
     if ray.is_initialized():

@@ -27,8 +27,8 @@ ARRAYS = ("values", "status")
 class Numbers:
     """Row r gets ``sin(seed + r + point)``; every seventh row fails as BAD_NUMBER, every eleventh is a duplicate.
 
-    ``misbehave`` maps rows to ``kill``, ``hang``, ``memory``, ``error``, ``eat`` or ``full``. With ``once`` set to a folder
-    each does so once only.
+    ``misbehave`` maps rows to ``kill``, ``hang``, ``memory``, ``error``, ``eat`` or ``full``. With ``once`` set
+    to a folder each does so once only.
     """
 
     rows: int

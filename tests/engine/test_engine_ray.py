@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from engine_work import Numbers, content, expected_rows
 
 from spectroflow.engine import ExecuteOptions, Ledger, Resources, all_failures, execute, run_folder
 from spectroflow.engine.preflight import Canary
+from spectroflow.engine.ray import connect
 from spectroflow.errors import UnitError, Unreachable, UsageError
 from spectroflow.storage import Location
 
@@ -28,21 +30,9 @@ def local_ray():
     # Ray's processes inherit the environment of the driver: this is how workers find the processor's module.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]))
-        _init()
+        connect(4)
         yield
         ray.shutdown()
-
-
-def _init() -> None:
-    ray.init(
-        address="local",
-        num_cpus=4,
-        include_dashboard=False,
-        object_store_memory=100 << 20,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        namespace="spectroflow",
-    )
 
 
 def run(numbers: Numbers, root: Location, workers: int = 2, listener=lambda event: None, **options):
@@ -82,6 +72,7 @@ def test_one_or_three_workers_or_none_write_the_same_bytes(tmp_path, undisturbed
         assert leftovers == []
 
 
+@pytest.mark.slow
 def test_a_worker_killed_from_outside_costs_nothing(root, undisturbed):
     pids: list[int] = []
     lost: list[str] = []
@@ -171,12 +162,14 @@ def test_a_record_that_makes_the_kernel_kill_for_memory_is_told_from_a_crash(roo
     assert {event.reason for event in heard if event.name() == "worker_lost"} == {"memory"}
 
 
+@pytest.mark.slow
 def test_hanging_once_costs_one_attempt(root, tmp_path, undisturbed):
     numbers = Numbers(61, misbehave={33: "hang"}, once=str(tmp_path))
     assert run(numbers, root, unit_timeout=2.0).rows == expected_rows(61)
     assert content(root) == undisturbed
 
 
+@pytest.mark.slow
 def test_an_error_that_stays_stops_the_run_and_it_resumes(root, undisturbed):
     with pytest.raises(UnitError, match="row 20 is wrong"):
         run(Numbers(61, misbehave={20: "error"}), root)
@@ -217,6 +210,25 @@ def test_workers_that_never_come_are_given_up(root, monkeypatch):
             run(Numbers(61), root)
     finally:
         ray.cancel(blocker, force=True)
+
+
+@pytest.mark.slow
+def test_metrics_of_a_run_reach_prometheus(root):
+    """What Prometheus would scrape from this node's metrics agent adds up to the rows of the run."""
+    result = run(Numbers(61), root)
+    port = ray.nodes()[0]["MetricsExportPort"]
+    wanted = {"ok": result.rows["ok"], "failed": result.rows["failed"], "skipped": result.rows["skipped"]}
+    found: dict[str, float] = {}
+    for _ in range(60):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        lines = [line for line in text.splitlines() if line.startswith("ray_spectroflow_rows") and result.run in line]
+        samples = [re.search(r'outcome="(\w+)".* ([0-9.e+]+)$', line) for line in lines]
+        found = {match[1]: float(match[2]) for match in samples if match}
+        if found == wanted:
+            break
+        time.sleep(1)
+    assert found == wanted
 
 
 def test_memory_is_no_storage_for_workers():

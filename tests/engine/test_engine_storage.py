@@ -212,6 +212,7 @@ def test_a_store_that_stutters_changes_nothing(bucket, undisturbed):
     assert content(root) == undisturbed
 
 
+@pytest.mark.slow
 def test_killed_on_an_object_store_and_resumed(bucket, undisturbed):
     root = Location.parse(f"{bucket}/killed")
     code = f"""
