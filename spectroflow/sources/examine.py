@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spectroflow.errors import RecordError
-from spectroflow.formats.base import HEAD_BYTES, Format, Probe
+from spectroflow.formats.base import HEAD_BYTES, Format
 from spectroflow.formats.normalise import resolve_modality
 from spectroflow.formats.registry import detect
 from spectroflow.modality import Modality
@@ -16,8 +16,6 @@ from spectroflow.sources.reading import SourceReader, digest_of, too_large
 
 _READ_WHOLE = 8 << 20
 """Larger files are opened by their first bytes before they are read whole."""
-
-ProbeCall = Callable[[Format, bytes, str], Probe]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,6 @@ def examine(
     entry: Entry,
     modalities: Mapping[str, Modality],
     max_file_bytes: int,
-    probe: ProbeCall = lambda fmt, data, name: fmt.probe(data, name),
 ) -> Examined:
     """Look at one source.
 
@@ -70,8 +67,6 @@ def examine(
         All that are known; aliases are resolved.
     max_file_bytes
         Larger files are refused, unless no format claims them.
-    probe
-        Calls a format's ``probe``; a sandbox takes its place for readers that are not trusted.
     """
     digest = ""
     found: Format | None = None
@@ -87,7 +82,7 @@ def examine(
         found = detect(data[:HEAD_BYTES], name)
         if found is None:
             return Examined(digest, code=UNCLAIMED)
-        told = probe(found, data, name)
+        told = reader.probe(found, data, name)
     except RecordError as error:
         given = _named(entry.modality, modalities) or UNKNOWN
         return Examined(digest, "", found.name if found else "", (given,), error.code, error.message, error.remedy)

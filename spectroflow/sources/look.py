@@ -16,7 +16,7 @@ from spectroflow.modality import Modality
 from spectroflow.sources import catalogue
 from spectroflow.sources.catalogue import UNCLAIMED, UNKNOWN
 from spectroflow.sources.compare import Comparison
-from spectroflow.sources.examine import Examined, ProbeCall, examine
+from spectroflow.sources.examine import Examined, examine
 from spectroflow.sources.manifest import Entry
 from spectroflow.sources.objects import split_member
 from spectroflow.sources.reading import SourceReader
@@ -49,8 +49,6 @@ class Looker:
         All that are known.
     max_file_bytes
         Larger files are refused.
-    probe
-        Calls a format's ``probe``.
     listener
         Told of progress.
     bytes_read
@@ -60,7 +58,6 @@ class Looker:
     reader: SourceReader
     modalities: Mapping[str, Modality]
     max_file_bytes: int
-    probe: ProbeCall
     listener: Listener | None = None
     bytes_read: int = 0
 
@@ -105,7 +102,9 @@ class Looker:
     def _begin(self, pool: ThreadPoolExecutor, job: dict[str, Any]) -> Callable[[], Examined]:
         if not _is_far(job):
             return lambda: self._one(self.reader, job)
-        future: Future[Examined] = pool.submit(self._one, SourceReader(max_file_bytes=self.max_file_bytes), job)
+        future: Future[Examined] = pool.submit(
+            self._one, SourceReader(max_file_bytes=self.max_file_bytes, sandbox=self.reader.sandbox), job
+        )
         return future.result
 
     def _one(self, reader: SourceReader, job: dict[str, Any]) -> Examined:
@@ -122,7 +121,6 @@ class Looker:
             entry=entry,
             modalities=self.modalities,
             max_file_bytes=self.max_file_bytes,
-            probe=self.probe,
         )
         if found.code == UNCLAIMED and job["was_row"]:
             return Examined(

@@ -17,7 +17,7 @@ from spectroflow.formats.registry import fingerprint
 from spectroflow.modality import Modality
 from spectroflow.sources.catalogue import UNCLAIMED, UNKNOWN, Catalogue
 from spectroflow.sources.compare import NOT_ROWS, BoolArray, Comparison, is_true
-from spectroflow.sources.examine import ProbeCall, unknown_modality
+from spectroflow.sources.examine import unknown_modality
 from spectroflow.sources.listing import list_sources, with_missing
 from spectroflow.sources.look import Listener, Looker
 from spectroflow.sources.manifest import Entry, Manifest
@@ -91,7 +91,8 @@ def plan_sources(
     exclude: Sequence[Location] = (),
     again: Collection[str] = (),
     max_file_bytes: int = 2 << 30,
-    probe: ProbeCall = lambda fmt, data, name: fmt.probe(data, name),
+    reader_memory: int = 1 << 30,
+    reader_timeout: float = 30.0,
     listener: Listener | None = None,
 ) -> SourcePlan:
     """Find out what there is to do.
@@ -113,8 +114,8 @@ def plan_sources(
         Sources to take again although they have not changed.
     max_file_bytes
         Larger files are refused.
-    probe
-        Calls a format's ``probe``; a sandbox takes its place for readers that are not trusted.
+    reader_memory, reader_timeout
+        Limits of readers that run in a child process, in bytes and seconds for each file.
     listener
         Told of progress.
 
@@ -127,13 +128,13 @@ def plan_sources(
     """
     previous = previous or Catalogue.empty()
     left_out = [*exclude, manifest.location] if manifest else list(exclude)
-    with SourceReader(max_file_bytes=max_file_bytes) as reader:
+    with SourceReader(max_file_bytes=max_file_bytes, memory=reader_memory, timeout=reader_timeout) as reader:
         listing = list_sources(walk(sources, exclude=left_out), previous, reader)
         missing: list[str] = []
         if manifest is not None:
             listing, missing = with_missing(listing, manifest, sources, left_out)
         comparison = Comparison(listing, previous, manifest, again)
-        looker = Looker(reader, modalities, max_file_bytes, probe, listener)
+        looker = Looker(reader, modalities, max_file_bytes, listener)
         merged = merge(listing, previous.table, comparison, looker.look(listing, comparison))
     table, planned = settle_duplicates(merged, previous.table)
     rows = planned_rows(table, planned)

@@ -7,11 +7,14 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from spectroflow.errors import RecordError
-from spectroflow.formats.base import HEAD_BYTES, RawRecord
-from spectroflow.formats.registry import get
+from spectroflow.formats.base import HEAD_BYTES, Format, Probe, RawRecord
+from spectroflow.formats.registry import get, is_isolated
 from spectroflow.sources.containers import Container, open_container
 from spectroflow.sources.objects import split_member
+from spectroflow.sources.sandbox import Sandbox
 
 _OPEN_CONTAINERS = 4
 
@@ -28,14 +31,27 @@ class SourceReader:
     ----------
     max_file_bytes
         Larger files are refused.
+    memory, timeout
+        Limits of readers that run in a child process.
+    sandbox
+        One to share; by default the reader starts its own when a file needs it.
 
     Notes
     -----
     One reader serves one thread.
     """
 
-    def __init__(self, *, max_file_bytes: int = 2 << 30) -> None:
+    def __init__(
+        self,
+        *,
+        max_file_bytes: int = 2 << 30,
+        memory: int = 1 << 30,
+        timeout: float = 30.0,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self._most = max_file_bytes
+        self.sandbox = sandbox or Sandbox(memory=memory, timeout=timeout)
+        self._owns_sandbox = sandbox is None
         self._open: OrderedDict[str, Container] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -47,9 +63,11 @@ class SourceReader:
         self.close()
 
     def close(self) -> None:
-        """Close every archive of files that is open."""
+        """Close every archive of files that is open, and end the child process if there is one."""
         while self._open:
             self._open.popitem()[1].close()
+        if self._owns_sandbox:
+            self.sandbox.close()
 
     def container(self, source: str) -> Container:
         """Return an archive of files, opened."""
@@ -121,7 +139,11 @@ class SourceReader:
                 where=source,
                 remedy="Run the same command again to take it as it is now.",
             )
-        return read_records(data, name, format_name=format_name, where=source)
+        return read_records(data, name, format_name=format_name, where=source, sandbox=self.sandbox)
+
+    def probe(self, entry: Format, data: bytes, name: str) -> Probe:
+        """Call a format's ``probe``, in a child process if its reader is not trusted."""
+        return self.sandbox.probe(entry.name, data, name) if is_isolated(entry) else entry.probe(data, name)
 
 
 def read_source(source: str, name: str, *, digest: str, format_name: str) -> list[RawRecord]:
@@ -130,10 +152,17 @@ def read_source(source: str, name: str, *, digest: str, format_name: str) -> lis
         return reader.records(source, name, digest=digest, format_name=format_name)
 
 
-def read_records(data: bytes, name: str, *, format_name: str, where: str) -> list[RawRecord]:
+def read_records(
+    data: bytes, name: str, *, format_name: str, where: str, sandbox: Sandbox | None = None
+) -> list[RawRecord]:
     """Parse the bytes of one source; every failure is a :class:`RecordError` that names the source."""
     try:
-        return get(format_name).read(data, name)
+        entry = get(format_name)
+        if sandbox is not None and is_isolated(entry):
+            return sandbox.read(format_name, data, name)
+        # Numbers that overflow become infinite and are masked later; nothing is gained by a warning.
+        with np.errstate(all="ignore"):
+            return entry.read(data, name)
     except RecordError as error:
         error.where = where
         raise
