@@ -42,20 +42,28 @@ class _Model(BaseModel):
 
 
 class Member(_Model):
-    """A segment that is merged: its entry, its superseded rows, and all of its layers at that time."""
+    """A segment that is merged.
+
+    Attributes
+    ----------
+    entry, superseded
+        What the version says of it.
+    layers
+        Ids of all of its layers at that time.
+    kept
+        The layers that are merged, by what they are: kind, configuration and attributes. Of several that
+        are the same, the newest.
+    """
 
     entry: SegmentEntry
     superseded: tuple[tuple[int, int], ...]
-    layers: tuple[LayerEntry, ...]
+    layers: tuple[str, ...]
+    kept: dict[str, LayerEntry]
 
     @property
     def rows(self) -> int:
         """Rows that are kept."""
         return self.entry.rows - sum(stop - start for start, stop in self.superseded)
-
-    def newest_layers(self) -> dict[tuple[str, str], LayerEntry]:
-        """Return the newest layer of each kind and configuration."""
-        return {(layer.kind, layer.config): layer for layer in self.layers}
 
 
 class Merge(_Model):
@@ -80,14 +88,18 @@ class Merge(_Model):
     rows: int
     shard_rows: int
 
-    def layer(self, kind: str, config: str) -> str:
+    def layer(self, key: str) -> LayerEntry:
+        """Return a layer of the kind that a key stands for, the first member's that has one."""
+        return next(member.kept[key] for member in self.members if key in member.kept)
+
+    def layer_id(self, key: str) -> str:
         """Return the name of a layer of the new segment."""
-        return f"{self.segment}-{kind}-{config}"
+        return f"{self.segment}-{key}"
 
     @property
-    def layers(self) -> list[tuple[str, str]]:
-        """Kind and configuration of all layers of members. Lines are the same for all; others may lack rows."""
-        return sorted({key for member in self.members for key in member.newest_layers()})
+    def layer_keys(self) -> list[str]:
+        """What layers there are. All members have the same lines; of other kinds some may have none."""
+        return sorted({key for member in self.members for key in member.kept})
 
 
 def choose_merges(
@@ -115,16 +127,15 @@ def choose_merges(
     families: dict[str, list[Member]] = {}
     groups: dict[str, StoredGroup] = {}
     for entry in version.segments:
-        member = Member(
-            entry=entry,
-            superseded=version.superseded.get(entry.id, ()),
-            layers=tuple(layer for layer in version.layers if layer.segment == entry.id),
-        )
-        worth = member.rows <= small or member.rows <= entry.rows * (1 - DROPPED_SHARE)
+        layers = [layer for layer in version.layers if layer.segment == entry.id]
+        superseded = version.superseded.get(entry.id, ())
+        member = Member(entry=entry, superseded=superseded, layers=tuple(layer.id for layer in layers), kept={})
+        worth = member.rows <= small or _wasteful(member)
         if not worth or entry.source_segment is not None or entry.id in sources:
             continue
         groups[entry.id] = read_group(root, spectra_path(entry.id))
-        families.setdefault(_family(root, member, groups[entry.id]), []).append(member)
+        member = member.model_copy(update={"kept": {_layer_key(root, layer): layer for layer in layers}})
+        families.setdefault(_family(member, groups[entry.id]), []).append(member)
     return [
         _merge(chosen, groups[chosen[0].entry.id], config)
         for members in families.values()
@@ -212,9 +223,8 @@ def _obstacle(base: Version, merge: Merge) -> str:
     for member in merge.members:
         if entries.get(member.entry.id) != member.entry:
             return f"segment {member.entry.id} is no longer part of the archive"
-        known = {layer.id for layer in member.layers}
         for layer in base.layers:
-            if layer.segment == member.entry.id and layer.id not in known:
+            if layer.segment == member.entry.id and layer.id not in member.layers:
                 return f"layer {layer.id} was added to segment {member.entry.id}"
     return ""
 
@@ -234,8 +244,8 @@ def _replace_one(base: Version, merge: Merge, run: str, ok: int) -> Version:
     before = [entry for entry in base.segments[:first] if entry.id not in gone]
     after = [entry for entry in base.segments[first:] if entry.id not in gone]
     layers = [
-        LayerEntry(id=merge.layer(kind, config), kind=kind, segment=merge.segment, config=config, run=run)
-        for kind, config in merge.layers
+        merge.layer(key).model_copy(update={"id": merge.layer_id(key), "segment": merge.segment, "run": run})
+        for key in merge.layer_keys
     ]
     late = superseded_since(base, merge)
     kept = {name: spans for name, spans in base.superseded.items() if name not in gone}
@@ -260,14 +270,15 @@ def superseded_since(version: Version, merge: Merge) -> list[int]:
     return result
 
 
-def _family(root: Location, member: Member, group: StoredGroup) -> str:
-    layers = [
-        [kind, config, comparable(read_group(root, layer_path(layer.id, layer.kind)), _OWN_ATTRIBUTES)]
-        for (kind, config), layer in sorted(member.newest_layers().items())
-        if kind == LINES
-    ]
+def _family(member: Member, group: StoredGroup) -> str:
+    lines = sorted(key for key, layer in member.kept.items() if layer.kind == LINES)
     spectra = comparable(group, _OWN_ATTRIBUTES)
-    return digest({"of": [member.entry.modality, member.entry.origin, spectra, layers]}, 32)
+    return digest({"of": [member.entry.modality, member.entry.origin, spectra, lines]}, 32)
+
+
+def _layer_key(root: Location, layer: LayerEntry) -> str:
+    like = comparable(read_group(root, layer_path(layer.id, layer.kind)), _OWN_ATTRIBUTES)
+    return f"{layer.kind}-{layer.config}-{digest({'like': like}, 8)}"
 
 
 def _batches(members: Sequence[Member], most_rows: int) -> Iterable[list[Member]]:

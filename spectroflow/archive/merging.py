@@ -119,7 +119,7 @@ class MergeProcessor:
         return {"ok": dict(total)}
 
     def _targets(self, merge: Merge) -> list[tuple[str, Layout]]:
-        """Return what is written: ``("", segment)``, then ``(kind/configuration, layer)`` for each layer."""
+        """Return what is written: ``("", segment)``, then ``(key, layer)`` for each layer."""
         if merge.segment not in self._layouts:
             self._layouts[merge.segment] = [
                 (kind, layout) for kind, layout, _ in merged_layouts(self.root, merge, self.config)
@@ -146,11 +146,10 @@ class MergeProcessor:
     def _old_arrays(self, kind: str, target: Layout, piece: _Piece) -> dict[str, Array]:
         entry = piece.member.entry
         if kind:
-            layers = {"/".join(key): layer for key, layer in piece.member.newest_layers().items()}
-            if kind not in layers:
+            layer = piece.member.kept.get(kind)
+            if layer is None:
                 # Nothing of this kind was done for these rows, which is what fill values say.
                 return {a.name: np.full((len(piece.rows), *a.inner), a.fill, a.dtype) for a in target.arrays}
-            layer = layers[kind]
             path, witness = layer_path(layer.id, layer.kind), self._witness(layer.run, f"layers/{layer.id}")
         else:
             path, witness = spectra_path(entry.id), self._witness(entry.run, f"segments/{entry.id}")
@@ -200,11 +199,10 @@ def merged_layouts(root: Location, merge: Merge, config: ArchiveConfig) -> list[
     like = read_group(root, spectra_path(merge.members[0].entry.id))
     size = merge.rows, merge.shard_rows, config.chunk_rows
     result = [("", like.layout(spectra_path(merge.segment), *size), like)]
-    for kind, layer_config in merge.layers:
-        old = next(found for m in merge.members if (found := m.newest_layers().get((kind, layer_config))))
-        like = read_group(root, layer_path(old.id, kind))
-        path = layer_path(merge.layer(kind, layer_config), kind)
-        result.append((f"{kind}/{layer_config}", like.layout(path, *size), like))
+    for key in merge.layer_keys:
+        old = merge.layer(key)
+        like = read_group(root, layer_path(old.id, old.kind))
+        result.append((key, like.layout(layer_path(merge.layer_id(key), old.kind), *size), like))
     return result
 
 

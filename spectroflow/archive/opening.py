@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import zarr
 
 from spectroflow import status
 from spectroflow.archive.arrays import Array, open_array, read_rows
@@ -20,7 +21,7 @@ from spectroflow.archive.segment import records_key, spectra_path
 from spectroflow.archive.version import LayerEntry, SegmentEntry, Version, latest_version, read_version
 from spectroflow.archive.where import parse_where, select
 from spectroflow.errors import ArchiveError
-from spectroflow.storage import Location
+from spectroflow.storage import Location, LocationStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +148,11 @@ class Archive:
 
     def layer_names(self, layer: LayerEntry) -> dict[str, Any]:
         """Return the attributes of a layer, among them the names of what its last axes hold."""
-        import zarr
+        return self._attributes(layer_path(layer.id, layer.kind))
 
-        from spectroflow.storage import LocationStore
-
-        store = LocationStore(self.root / layer_path(layer.id, layer.kind), read_only=True)
-        return dict(zarr.open_group(store, mode="r").attrs)
+    def segment_attributes(self, segment: str) -> dict[str, Any]:
+        """Return the attributes of a segment: modality, units, origin, and whatever its job added."""
+        return self._attributes(spectra_path(segment))
 
     def lines_layer(self, segment: str) -> LayerEntry | None:
         """Return the newest lines layer of a segment, or None."""
@@ -221,6 +221,9 @@ class Archive:
     def open_array(self, segment: str, name: str) -> Any:
         """Open one array of a segment as a zarr array, without reading it."""
         return open_array(self.root, spectra_path(segment), name)
+
+    def _attributes(self, path: str) -> dict[str, Any]:
+        return dict(zarr.open_group(LocationStore(self.root / path, read_only=True), mode="r").attrs)
 
     @staticmethod
     def _tag(table: pa.Table, segment: str, modality: str) -> pa.Table:

@@ -239,7 +239,7 @@ def parse_duration(text: str) -> float:
 def _sentence(merge: Merge, verb: str) -> str:
     return (
         f"{len(merge.members):,} {merge.modality} segments {verb} {merge.segment}: {merge.rows:,} rows "
-        f"with {len(merge.layers)} layers"
+        f"with {len(merge.layer_keys)} layers"
     )
 
 

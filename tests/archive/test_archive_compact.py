@@ -269,30 +269,41 @@ def test_others_that_rely_on_compacted_segments_are_told(root: Location) -> None
         add_lines(root, {"raman-a": 19}, config="c2")
 
 
-def test_a_layer_of_another_kind_has_rows_that_are_not_done_where_a_segment_had_none(root: Location) -> None:
+def _evaluate(root: Location, name: str, segment: str, target: str) -> np.ndarray:
+    """Write and commit an evaluation layer of one direction, and return its scores."""
     arrays = (
         ArraySpec("score", (2,), "float32", float("nan"), ("spectrum", "measure")),
         ArraySpec("status", (), "uint8", status.NOT_DONE, ("spectrum",), noisy=False),
     )
-    layout = Layout(layer_path("e1", "evaluation"), 8, 8, 4, arrays)
-    create_layer(root, layout, "raman-b", {"measure": ("r", "rmse")})
-    plan = Plan.of(job="evaluate", groups=[Group(name="e1", rows=8, shard_rows=8)])
-    scores = np.arange(16, dtype=np.float32).reshape(8, 2)
+    layout = Layout(layer_path(name, "evaluation"), 8, 8, 4, arrays)
+    create_layer(root, layout, segment, {"measure": ("r", "rmse")}, target=target)
+    plan = Plan.of(job="evaluate", groups=[Group(name=name, rows=8, shard_rows=8)])
+    scores = np.random.default_rng(len(target)).random((8, 2), np.float32)
     secure(plan, run_folder(root, plan.run))
     writer = CheckedWriter(root, layout.keys(0))
     layout.write(writer.zarr_store(layout.path), 0, {"score": scores, "status": np.zeros(8, np.uint8)})
-    marker = Marker("e1-000000", 1, 8, {"OK": 8}, {}, writer.written, plan.fingerprint, 0.0)
+    marker = Marker(f"{name}-000000", 1, 8, {"OK": 8}, {}, writer.written, plan.fingerprint, 0.0)
     Ledger(run_folder(root, plan.run), plan.fingerprint).mark(marker)
-    layer = LayerEntry(id="e1", kind="evaluation", segment="raman-b", config="m1", run=plan.run)
+    layer = LayerEntry(id=name, kind="evaluation", segment=segment, config="m1", run=plan.run)
     commit(root, lambda base: add_layers(base, [layer]), command="evaluate", run=plan.run)
+    return scores
+
+
+def test_layers_of_other_kinds_stay_with_rows_that_are_not_done_where_a_segment_had_none(root: Location) -> None:
+    """Two directions of one evaluation have the same kind and configuration, and are not the same."""
+    wanted = {target: _evaluate(root, f"e-{target}", "raman-b", target) for target in ("ir", "xrd")}
     version = _compact(root)
-    merged = next(layer for layer in version.layers if layer.kind == "evaluation")
-    assert merged.config == "m1"
-    found = Archive(root).layer_array(merged, "score")
-    assert np.array_equal(found[19:27], scores)
-    assert np.isnan(np.delete(found, range(19, 27), axis=0)).all()
-    assert Archive(root).layer_array(merged, "status").tolist() == [255] * 19 + [0] * 8 + [255] * 3
-    assert Archive(root).layer_names(merged)["measure"] == ["r", "rmse"]
+    archive = Archive(root)
+    merged = [layer for layer in version.layers if layer.kind == "evaluation"]
+    assert {archive.layer_names(layer)["target"] for layer in merged} == {"ir", "xrd"}
+    for layer in merged:
+        assert layer.config == "m1"
+        names = archive.layer_names(layer)
+        assert (names["measure"], names["segment"]) == (["r", "rmse"], version.segments[0].id)
+        found = archive.layer_array(layer, "score")
+        assert np.array_equal(found[19:27], wanted[names["target"]])
+        assert np.isnan(np.delete(found, range(19, 27), axis=0)).all()
+        assert archive.layer_array(layer, "status").tolist() == [255] * 19 + [0] * 8 + [255] * 3
     assert list(verify(root, version)) == []
 
 
