@@ -19,7 +19,7 @@ from spectroflow.config import Config, digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
-from spectroflow.errors import InvalidInput
+from spectroflow.errors import InvalidInput, UsageError
 from spectroflow.jobs.grids import Gridded, grid_rows
 from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator, require_direction
 from spectroflow.jobs.options import JobOptions
@@ -225,13 +225,15 @@ def transfer(
     pairs
         Directions; all that the model knows if empty.
     library
-        A structure library.
+        A structure library; not supported by this version.
 
     Raises
     ------
     ModelError
         The model does not know a direction, or has another grid than the configuration.
     """
+    if library is not None:
+        raise UsageError("this version generates without a structure library", remedy="Leave out --library.")
     opened = Archive(archive)
     modalities = resolve(options.config.modality)
     generator = load_generator(Location.parse(model))

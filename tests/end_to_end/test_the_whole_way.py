@@ -1,0 +1,121 @@
+"""From files to a report on a small simulated archive, in this process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+import spectroflow
+from spectroflow.archive import latest_version
+from spectroflow.config import load
+from spectroflow.errors import ModelError
+from spectroflow.jobs import JobOptions
+from spectroflow.jobs.demo import demo
+from spectroflow.jobs.evaluate import evaluate
+from spectroflow.jobs.pipeline import run_pipeline
+from spectroflow.jobs.transfer import transfer
+from spectroflow.storage import Location
+
+SETTINGS = (
+    "simulate.materials=12",
+    "simulate.samples=2",
+    "train.folds=3",
+    "train.epochs=4",
+    "train.hidden=32",
+    "train.latent=8",
+    "archive.shard_rows=16",
+    "archive.chunk_rows=8",
+    "evaluate.bootstrap=50",
+)
+
+
+@pytest.fixture(scope="module")
+def options() -> JobOptions:
+    return JobOptions(config=load(None, SETTINGS), workers=0)
+
+
+@pytest.fixture(scope="module")
+def went(tmp_path_factory: pytest.TempPathFactory, options: JobOptions) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "demo"
+    summary = demo(str(folder), options=options)
+    assert summary.exit_code == 0
+    assert summary.rows.total == summary.rows.ok + summary.rows.failed + summary.rows.skipped
+    return folder
+
+
+def test_every_spectrum_has_lines_and_every_direction_figures(went: Path) -> None:
+    opened = spectroflow.open(str(went / "archive"))
+    assert opened.modalities == ["ir", "raman", "xrd"]
+    for entry in opened.segments():
+        if entry.modality != "unknown":
+            layer = opened.lines_layer(entry.id)
+            assert layer is not None
+            assert np.array_equal(opened.layer_array(layer, "status") == 0, opened.array(entry.id, "status") == 0)
+    told = json.loads((went / "model" / "evaluation.json").read_text())
+    assert len(told["directions"]) == 6
+    for figures in told["directions"].values():
+        assert figures["materials"] == 12
+        for predictor in ("model", "mean", "nearest", "soft", "ridge"):
+            assert -1 <= figures["predictors"][predictor]["r"]["mean"] <= 1
+
+
+def test_generated_spectra_say_that_they_are(went: Path) -> None:
+    opened = spectroflow.open(str(went / "generated"))
+    measured = spectroflow.open(str(went / "archive"))
+    assert len(opened.segments()) == 6
+    for entry in opened.segments():
+        assert entry.origin == "generated"
+        group = zarr.open_group(str(went / "generated" / "segments" / entry.id / "spectra.zarr"), mode="r")
+        assert group.attrs["origin"] == "generated"
+        assert entry.source_segment is not None
+        source = measured.version.segment(entry.source_segment)
+        assert (entry.rows, entry.shard_rows) == (source.rows, source.shard_rows)
+        ok = opened.array(entry.id, "status") == 0
+        confidence, verdict = opened.array(entry.id, "confidence")[ok], opened.array(entry.id, "verdict")[ok]
+        assert ok.any()
+        assert ((confidence >= 0) & (confidence <= 1)).all()
+        assert set(np.unique(verdict)) <= {0, 1, 2}
+        for name in ("intensity", "uncertainty"):
+            assert np.isfinite(opened.array(entry.id, name)[ok]).all()
+
+
+def test_the_page_stands_alone(went: Path) -> None:
+    page = (went / "report.html").read_text()
+    assert "<script" in page
+    assert 'src="http' not in page
+    assert "generated" in page
+    assert "nearest neighbour" in page
+
+
+def test_running_it_again_does_nothing(went: Path, options: JobOptions) -> None:
+    before = {name: latest_version(Location.parse(went / name)).number for name in ("archive", "generated")}
+    again = run_pipeline(str(went / "pipeline.toml"), options=options)
+    steps = again.details["steps"]
+    assert {name: step["status"] for name, step in steps.items() if name != "report"} == dict.fromkeys(
+        ("convert", "fit", "train", "transfer", "evaluate"), "nothing to do"
+    )
+    assert {name: latest_version(Location.parse(went / name)).number for name in before} == before
+
+
+def test_a_generated_archive_is_judged_by_a_reference(went: Path, options: JobOptions) -> None:
+    summary = evaluate(str(went / "generated"), reference=str(went / "archive"), options=options)
+    assert len(summary.details["segments"]) == 6
+    for figures in summary.details["segments"].values():
+        assert figures["materials"] == 12
+
+
+def test_a_model_for_other_directions_or_grids_is_refused(went: Path, options: JobOptions, tmp_path: Path) -> None:
+    model, archive = str(went / "model"), str(went / "archive")
+    with pytest.raises(ModelError, match=r"was trained for ir to raman"):
+        transfer(model, archive, str(tmp_path / "out"), pairs=[("raman", "raman")], options=options)
+    other = replace(options, config=load(None, [*SETTINGS, "modality.raman.grid={start=200.0, stop=1200.0, step=2.0}"]))
+    with pytest.raises(ModelError, match="grid"):
+        transfer(model, archive, str(tmp_path / "out"), pairs=[("raman", "ir")], options=other)
+    with pytest.raises(ModelError, match="there is no model"):
+        transfer(archive, archive, str(tmp_path / "out"), pairs=[], options=options)
+    assert not (tmp_path / "out").exists()
