@@ -72,7 +72,7 @@ class FitConfig(Section):
         default="auto", description="auto: counting statistics where the data are evidently counts"
     )
     model_error: float = Field(
-        default=0.02, ge=0, lt=1, description="share of a line below which its flanks are not searched for more"
+        default=0.005, ge=0, lt=1, description="how far the model may miss, as a share of the signal nearby"
     )
 
 
@@ -87,6 +87,9 @@ class TrainConfig(Section):
     latent: int = Field(default=64, gt=0, description="size of the latent space")
     hidden: int = Field(default=256, gt=1, description="width of encoders and decoders")
     decoder_lines: int = Field(default=64, gt=0, description="line slots that a decoder renders")
+    render_points: int = Field(
+        default=350, gt=0, description="about how many points of a spectrum a training step renders"
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1)
     kl_weight: float = Field(default=1e-3, ge=0, description="weight of the KL divergence, in nats, in the loss")
     align_weight: float = Field(default=0.1, ge=0, description="weight of the contrastive alignment of modalities")
@@ -97,7 +100,7 @@ class TrainConfig(Section):
     stop_share: float = Field(
         default=0.0, ge=0, lt=0.5, description="share of the training materials that watch for an early stop; 0 is none"
     )
-    stop_every: int = Field(default=10, gt=0, description="epochs between two looks at them")
+    stop_every: int = Field(default=25, gt=0, description="epochs between two looks at them")
     patience: int = Field(default=4, gt=0, description="looks without improvement before a network stops")
     mixed_precision: bool = Field(default=True, description="bfloat16 on GPUs that have it")
     seed: int = 0

@@ -77,11 +77,12 @@ class SpectrumDecoder(nn.Module):
             eta = torch.full_like(eta, 1.0 if self.shape == "lorentzian" else 0.0)
         return Lines(softplus(height), center, width, eta), softplus(bumps)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        """Return intensities, ``(batch, points)`` float32, never negative."""
+    def forward(self, latent: Tensor, points: slice = slice(None)) -> Tensor:
+        """Return intensities, ``(batch, points)`` float32, never negative; at all grid points or some."""
         lines, bumps = self.describe(latent)
+        axis, shapes = self.axis[points].contiguous(), self.bumps[:, points]
         with torch.autocast(latent.device.type, enabled=False):  # positions need more than 8 bits of mantissa
-            return lineshapes.render(self.axis, *lines, wavelengths=self.wavelengths) + bumps @ self.bumps
+            return lineshapes.render(axis, *lines, wavelengths=self.wavelengths) + bumps @ shapes
 
     def _width(self, raw: Tensor) -> Tensor:
         low, high = math.log(self.narrowest), math.log(self.widest)

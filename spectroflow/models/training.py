@@ -140,7 +140,8 @@ def train_networks(
     -------
     list of Trained
         Networks ``rank, rank + world_size, ...`` of :func:`plan_networks`. A network that was finished
-        before is loaded, one that was begun is continued, with the same result as without a break.
+        before is loaded, one that was begun is continued, with the same result as without a break; so
+        calling this with hooks that load what all workers saved collects the whole ensemble.
     """
     hooks = hooks or InlineHooks()
     folds = data.folds(config.folds, config.seed)
@@ -203,7 +204,8 @@ def train_network(
             figures = {"loss": float(loss.detach()), **look(average, watched or batches)}
             hooks.report(plan.name, epoch + 1, figures)
             _judge(progress, figures, average, config)
-            hooks.save(plan.name, _pack(network, average, optimizer, progress))
+            if not progress.finished:
+                hooks.save(plan.name, _pack(network, average, optimizer, progress))
     progress.finished = True
     hooks.save(plan.name, _pack(network, average, optimizer, progress))
     state = {key: value.detach().cpu().contiguous() for key, value in progress.best.items()}
@@ -242,6 +244,9 @@ class Batch:
         Modality that encodes in this step, or None: all that are present.
     told
         Whether the composition encodes, too.
+    comb
+        ``{modality: slice}`` grid points at which the decoders render in this step: every second or fifth,
+        say, from a random first one. Lines are wider than that, and rendering is most of the cost.
     """
 
     rows: dict[str, Int]
@@ -253,6 +258,7 @@ class Batch:
     size: int
     source: str | None
     told: bool
+    comb: dict[str, slice]
 
     def digests(self, data: TrainingData) -> list[str]:
         """Return the digests of all records in the batch."""
@@ -270,6 +276,10 @@ class Batches:
                 for array in (table.values, table.valid, table.lines)
             )
             for name, table in data.spectra.items()
+        }
+        self.strides = {
+            name: max(1, round(modality.grid.points / config.render_points))
+            for name, modality in data.modalities.items()
         }
         self.features = {
             track: {
@@ -305,20 +315,20 @@ class Batches:
                 self._composition(track, rows, place, len(chosen)) for track in ("formula", "elements")
             )
             hint = elements if rng.random() < 0.5 else formula
-            yield Batch(rows, place, clean, seen, formula, hint, len(chosen), source, bool(rng.random() < TOLD))
+            told = bool(rng.random() < TOLD)
+            comb = {n: slice(int(rng.integers(stride)), None, stride) for n, stride in self.strides.items()}
+            yield Batch(rows, place, clean, seen, formula, hint, len(chosen), source, told, comb)
 
-    def everything(self) -> Batch:
-        """Return the first spectrum of every material in every modality, unchanged."""
-        rows = {n: np.asarray([t[m][0] for m in sorted(t)], np.int64) for n, t in self.rows_of.items() if t}
-        index = {int(m): i for i, m in enumerate(self.materials)}
-        place = {
-            n: torch.as_tensor([index[m] for m in sorted(self.rows_of[n])], dtype=torch.long, device=self.device)
-            for n in rows
-        }
+    def some(self, most: int = 128) -> Batch:
+        """Return the first spectrum of each modality of the first materials, unchanged."""
+        index = {int(m): i for i, m in enumerate(self.materials[:most])}
+        chosen = {n: [m for m in sorted(table) if m in index] for n, table in self.rows_of.items()}
+        rows = {n: np.asarray([self.rows_of[n][m][0] for m in ms], np.int64) for n, ms in chosen.items() if ms}
+        place = {n: torch.as_tensor([index[m] for m in chosen[n]], dtype=torch.long, device=self.device) for n in rows}
         clean = {n: self._take(n, r) for n, r in rows.items()}
-        size = len(self.materials)
+        size = len(index)
         formula = self._composition("formula", rows, place, size)
-        return Batch(rows, place, clean, clean, formula, formula, size, None, False)
+        return Batch(rows, place, clean, clean, formula, formula, size, None, False, {n: slice(None) for n in rows})
 
     def _composition(self, track: str, rows: dict[str, Int], place: dict[str, Tensor], size: int) -> Tensor:
         result = torch.zeros(size, len(ELEMENTS), device=self.device)
@@ -349,8 +359,9 @@ def batch_loss(network: CrossModalVAE, batch: Batch, config: TrainConfig) -> Ten
     for name, (values, valid, _) in batch.clean.items():
         asked = encoded[batch.place[name]]
         if bool(asked.any()):
-            found = network.decode(name, latent[batch.place[name][asked]])
-            total = total + reconstruction_loss(found, values[asked], valid[asked]).mean()
+            found = network.decode(name, latent[batch.place[name][asked]], batch.comb[name])
+            wanted, measured = values[asked][:, batch.comb[name]], valid[asked][:, batch.comb[name]]
+            total = total + reconstruction_loss(found, wanted, measured).mean()
     asked = known[encoded[known]]
     if len(asked):
         found = network.decode_composition(latent[asked])
@@ -367,9 +378,9 @@ def batch_loss(network: CrossModalVAE, batch: Batch, config: TrainConfig) -> Ten
 
 @torch.no_grad()
 def look(network: CrossModalVAE, batches: Batches) -> Figures:
-    """Return how a network does on one spectrum of each material: losses within and across, KL, active units."""
+    """Return how a network does on some materials: losses within and across modalities, KL, active units."""
     network.eval()
-    batch = batches.everything()
+    batch = batches.some()
     figures: Figures = {}
     within: list[float] = []
     across: list[float] = []
@@ -467,13 +478,15 @@ def _judge(progress: Progress, figures: Figures, average: CrossModalVAE, config:
 def _pack(
     network: CrossModalVAE, average: CrossModalVAE, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> bytes:
-    """Return everything that continuing needs."""
+    """Return everything that continuing needs; of a finished network, its best weights."""
+    kept = {key: value for key, value in vars(progress).items() if key != "best"}
+    if progress.finished:
+        return to_bytes({f"best.{key}": value for key, value in progress.best.items()}, kept)
     tensors = {f"network.{key}": value for key, value in network.state_dict().items()}
     tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in progress.best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
-    kept = {key: value for key, value in vars(progress).items() if key != "best"}
     return to_bytes(tensors, kept)
 
 
@@ -488,6 +501,8 @@ def _resume(
     for key, value in tensors.items():
         part, _, name = key.partition(".")
         parts[part][name] = value
+    if kept["finished"]:
+        return Progress(**kept, best=parts["best"])
     network.load_state_dict(parts["network"])
     average.load_state_dict(parts["average"])
     moments: dict[int, dict[str, Tensor]] = {}

@@ -86,9 +86,9 @@ class CrossModalVAE(nn.Module):
         """Return square roots of atomic fractions, unit vectors ``(batch, elements)``, never negative."""
         return normalize(torch.nn.functional.softplus(self.to_composition(latent)), dim=1)
 
-    def decode(self, name: str, latent: Tensor) -> Tensor:
-        """Return a spectrum ``(batch, points)``."""
-        result: Tensor = self.decoders[name](latent)
+    def decode(self, name: str, latent: Tensor, points: slice = slice(None)) -> Tensor:
+        """Return a spectrum ``(batch, points)``, at all grid points or at some."""
+        result: Tensor = self.decoders[name](latent, points)
         return result
 
     def posterior(

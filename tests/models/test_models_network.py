@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import builtin
 from spectroflow.models.augment import augment
 from spectroflow.models.decoder import SpectrumDecoder, raised_cosines
@@ -60,6 +61,25 @@ def test_decoder_renders_its_own_lines(shape: str) -> None:
     profile = lines.eta[..., None] / (1 + 4 * t**2) + (1 - lines.eta[..., None]) * torch.exp(-4 * np.log(2) * t**2)
     expected = (lines.height[..., None] * profile).sum(1) + bumps @ decoder.bumps
     torch.testing.assert_close(decoder(latent), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_decoder_renders_some_points_as_it_renders_all() -> None:
+    torch.manual_seed(6)
+    decoder = SpectrumDecoder(builtin()["xrd"], 16, 4, 12, 0.0).eval()
+    latent = torch.randn(2, 4)
+    torch.testing.assert_close(decoder(latent, slice(3, None, 5)), decoder(latent)[:, 3::5])
+
+
+def test_an_unknown_composition_says_nothing() -> None:
+    torch.manual_seed(7)
+    network = CrossModalVAE(builtin(), hidden=16, latent=4, decoder_lines=8, dropout=0.0).eval()
+    composition = torch.rand(3, len(ELEMENTS))
+    composition[1] = 0.0
+    alone = network.posterior("raman", *spectra("raman"))
+    told = network.posterior("raman", *spectra("raman"), composition)
+    assert torch.equal(told.mean[1], alone.mean[1])
+    assert torch.equal(told.log_variance[1], alone.log_variance[1])
+    assert (told.log_variance[0] < alone.log_variance[0]).all()
 
 
 def test_background_bumps_sum_to_one() -> None:
