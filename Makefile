@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+OUT ?= real
 BENCHMARKS = $(patsubst benchmarks/%.py,%,$(sort $(shell grep -ls '^if __name__ == "__main__"' benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
@@ -63,7 +64,7 @@ faults: dev  ## the fault matrix: kill, starve and lie to the engine, and compar
 
 real: install  ## the whole way on real spectra: make real DATA=folder of the RRUFF pack
 	@test -d "$(DATA)" || { echo "make real needs DATA=folder, see examples/rruff/README.md" >&2; exit 2; }
-	DATA="$(abspath $(DATA))" $(BIN)/spectroflow run examples/rruff/pipeline.toml
+	DATA="$(abspath $(DATA))" OUT="$(abspath $(OUT))" $(BIN)/spectroflow run examples/rruff/pipeline.toml
 
 constraints: dev  ## write constraints.txt from what is installed in .venv
 	@{ sed -n '/^#/p' constraints.txt; \
