@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from spectroflow.peaks.api import BatchFit, Fit, fit, fit_batch
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
+from spectroflow.peaks.refine import Refined, refine
 from spectroflow.peaks.settings import FitSettings, settings_for
 from spectroflow.peaks.shapes import area, profile, render, thompson_cox_hastings
 
@@ -22,10 +23,12 @@ __all__ = [
     "Fit",
     "FitSettings",
     "Flag",
+    "Refined",
     "area",
     "fit",
     "fit_batch",
     "profile",
+    "refine",
     "render",
     "settings_for",
     "thompson_cox_hastings",

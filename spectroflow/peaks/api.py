@@ -110,7 +110,7 @@ def fit(
         The arrays do not fit together, or a setting is not known. Whatever is wrong with the values of a
         spectrum becomes a flag instead.
     """
-    x = np.asarray(axis, dtype=np.float64)
+    x = np.ascontiguousarray(axis, dtype=np.float64)
     y = np.array(intensity, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise UsageError(
@@ -172,20 +172,26 @@ def fit_batch(axis: npt.ArrayLike, intensity: npt.ArrayLike, settings: FitSettin
     y = np.asarray(intensity)
     if y.dtype not in (np.float32, np.float64):
         y = y.astype(np.float64)
-    x = np.asarray(axis, dtype=np.float64)
+    x = np.ascontiguousarray(axis, dtype=np.float64)
     if y.ndim != 2 or x.shape not in (y.shape, y.shape[1:]):
         raise UsageError(
             f"axis {x.shape} and intensity {y.shape} do not match",
             remedy="Give intensity (spectra, points) and axis of the same shape or (points,).",
         )
-    from spectroflow.peaks.batch import fit_rows
+    from spectroflow.peaks.row import fit_row
 
     lines = np.empty((y.shape[0], settings.slots, len(LINE_PARAMETERS)), dtype=np.float32)
     quantities = np.empty((y.shape[0], len(FIT_QUANTITIES)), dtype=np.float32)
-    fitted = np.empty(y.shape[0], dtype=np.bool_)
-    fit_rows(np.atleast_2d(x), y, settings.plan(), lines, quantities, fitted)
     status = np.full(y.shape[0], OK, dtype=np.uint8)
-    empty = ~np.any(np.isfinite(y), axis=1)
-    status[~fitted] = FAILED["TOO_FEW_POINTS"]
-    status[~fitted & empty] = FAILED["NO_DATA"]
+    plan = settings.plan()
+    estimate = np.zeros(0)
+    row_lines = np.empty(lines.shape[1:])
+    row_quantities = np.empty(quantities.shape[1])
+    with np.errstate(over="ignore"):
+        for i in range(y.shape[0]):
+            row_x = x if x.ndim == 1 else x[i]
+            if not fit_row(row_x, y[i].astype(np.float64), estimate, plan, row_lines, row_quantities):
+                status[i] = FAILED["TOO_FEW_POINTS" if np.any(np.isfinite(y[i])) else "NO_DATA"]
+            lines[i] = row_lines
+            quantities[i] = row_quantities
     return BatchFit(lines=lines, fit=quantities, status=status)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.signal.compiled import jit
+from spectroflow.signal.compiled import COMPILED, jit
+from spectroflow.signal.ordering import ascending, kth_smallest
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -14,6 +15,10 @@ Index = npt.NDArray[np.int64]
 FILTER_REACH = 4.0
 #: Two maxima count as two lines where the response falls between them by this many noise units.
 PROMINENCE = 4.0
+#: One tenth of all standard normal values lie within this.
+TENTH = 0.12566134685507402
+#: Filters that answer to the noise by more than this factor too strongly show that it is correlated.
+COLOURED = 1.6
 
 
 @jit()
@@ -56,6 +61,15 @@ def respond(r: Array, taps: Array) -> Array:
         for i in range(n):
             out[i] += t * (left[i] + right[i])
     return out
+
+
+@jit()
+def response_noise(response: Array, share: float, normal: float) -> float:
+    """Return the noise of a filter's answers from one of their lower quantiles, which lines hardly reach.
+
+    ``normal`` is the same quantile of the absolute value of a standard normal variable.
+    """
+    return kth_smallest(np.abs(response), int(share * response.size)) / normal
 
 
 @jit()
@@ -107,11 +121,16 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
     responses = np.empty((levels, n))
     norms = np.empty(levels)
     usable = 0
+    colour = 1.0
     for level in range(levels):
         taps = filter_taps(scales[level])
         if 2 * taps.size > n and level > 0:
             break
         responses[level] = respond(r, taps)
+        if level < 2:
+            noise = response_noise(responses[level], 0.1, TENTH)
+            if noise > COLOURED:
+                colour = max(colour, noise)
         norms[level] = taps[0]
         usable += 1
     places = np.empty(limit, np.int64)
@@ -119,7 +138,7 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
     count = 0
     fresh = np.empty(limit, np.int64)
     for level in range(usable):
-        number = maxima(responses[level], threshold, PROMINENCE, fresh)
+        number = maxima(responses[level], threshold * colour, PROMINENCE * colour, fresh)
         before = count
         for f in range(number):
             nearest = -1
@@ -141,7 +160,7 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
                 if distance <= scales[level]:
                     best[nearest] = level
     found = np.empty((limit, 4))
-    order = np.argsort(places[:count])
+    order = ascending(places[:count].astype(np.float64))
     for k in range(count):
         c = order[k]
         place, level = places[c], best[c]
@@ -152,7 +171,7 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
         found[k, 0] = refined(responses[level], place)
         found[k, 1] = responses[level, place] / answer
         found[k, 2] = width
-        found[k, 3] = responses[level, place]
+        found[k, 3] = responses[level, place] / colour
     return found, count
 
 
@@ -188,3 +207,7 @@ def refined(response: Array, place: int) -> float:
     if bend >= 0.0:
         return float(place)
     return place + min(max(0.5 * (a - c) / bend, -0.5), 0.5)
+
+
+if not COMPILED:
+    from spectroflow.peaks.plain import respond

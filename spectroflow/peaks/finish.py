@@ -10,6 +10,7 @@ from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.voigt import faddeeva, voigt_widths
 from spectroflow.signal.compiled import jit
+from spectroflow.signal.ordering import ascending
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -17,6 +18,7 @@ Index = npt.NDArray[np.int64]
 AT_BOUND = 4
 SINGULAR_COV = 8
 BLENDED = 16
+SATURATED = 32
 EDGE = 512
 
 #: Area of a Gaussian and of a Lorentzian of unit height and unit FWHM.
@@ -53,6 +55,7 @@ def write_lines(
     beta: Array,
     controls: Controls,
     scale: float,
+    saturated: Array,
     out: Array,
 ) -> int:
     """Write lines with uncertainties into ``out``, strongest area first if slots are short; return how many."""
@@ -125,13 +128,16 @@ def write_lines(
         for j in range(lines):
             if j != i and abs(p[4 * j] - c) < 0.5 * (p[4 * j + 2] + w):
                 flags |= BLENDED
+        for j in range(saturated.size):
+            if abs(saturated[j] - c) < w:
+                flags |= SATURATED
         if c - x[0] < w or x[-1] - c < w:
             flags |= EDGE
         rows[i, 10] = flags
     slots = out.shape[0]
     kept = min(lines, slots)
-    chosen = np.argsort(-rows[:, 4])[:kept]
-    order = np.argsort(rows[chosen, 0])
+    chosen = ascending(-rows[:, 4])[:kept]
+    order = ascending(rows[chosen, 0])
     for k in range(kept):
         out[k] = rows[chosen[order[k]]]
     return kept

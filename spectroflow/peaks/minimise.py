@@ -15,7 +15,7 @@ from spectroflow.peaks.profiles import (
     reach,
 )
 from spectroflow.peaks.voigt import add_voigt, voigt_derivatives
-from spectroflow.signal.compiled import jit
+from spectroflow.signal.compiled import COMPILED, jit
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -382,3 +382,7 @@ def minimise(
         if damping > 1e12:
             return chi2, iteration + 1, CONVERGED
     return chi2, controls.max_iterations, ITERATIONS_USED_UP
+
+
+if not COMPILED:
+    from spectroflow.peaks.plain import bounded_step, predicted_decrease, weighted_residual

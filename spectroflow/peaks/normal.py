@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.signal.compiled import jit
+from spectroflow.signal.compiled import COMPILED, jit
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -202,3 +202,15 @@ def covariance_block(lower: Array, first: Index, size: int, at: int, out: Array,
                 total += work[a, k] * work[b, k]
             out[a, b] = total
             out[b, a] = total
+
+
+if not COMPILED:
+    from spectroflow.peaks.plain import (  # type: ignore[assignment]
+        self_block,
+        cross_block,
+        mixed_block,
+        dot,
+        factor,
+        solve,
+        covariance_block,
+    )

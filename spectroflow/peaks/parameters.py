@@ -59,3 +59,6 @@ class Flag(IntFlag):
     """Spectrum: fewer points than a line has parameters; nothing was fitted."""
     COUNTS = 16384
     """Spectrum: the noise was taken from counting statistics."""
+    CORRELATED = 32768
+    """Spectrum: the noise is correlated (smoothed or interpolated data); its standard deviation was raised to
+    what it is on the scale of lines."""

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.signal.compiled import jit
+from spectroflow.signal.ordering import ascending, median
 
 Array = npt.NDArray[np.float64]
 
@@ -20,6 +21,10 @@ COUNTS = 16384
 MAD_SECOND_DIFFERENCE = 0.6744897501960817 * np.sqrt(6.0)
 #: A plateau of this many equal values at the top of a spectrum is a detector at its limit.
 PLATEAU = 4
+#: A plateau counts only where it stands this many noise units above the median.
+PLATEAU_HEIGHT = 20.0
+#: This many zeros in a row at an end are padding.
+PADDING = 4
 
 AUTO, FROM_COUNTS, FROM_DIFFERENCES = 0, 1, 2
 
@@ -46,6 +51,20 @@ def usable_points(axis: Array, intensity: Array, sigma: Array) -> tuple[Array, A
             first = min(first, i)
             last = i
             count += 1
+    # Zeros in a row at an end are padding, as many programs write it, not data.
+    head, tail = 0, count
+    while head < count and y[head] == 0.0:
+        head += 1
+    while tail > head and y[tail - 1] == 0.0:
+        tail -= 1
+    if head < count and (head >= PADDING or count - tail >= PADDING):
+        head = head if head >= PADDING else 0
+        tail = tail if count - tail >= PADDING else count
+        x, y = x[head:tail], y[head:tail]
+        if s.size > 0:
+            s = s[head:tail]
+        count = tail - head
+        flags |= MASKED
     infinite = False
     for i in range(n):
         infinite = infinite or (np.isfinite(axis[i]) and np.isinf(intensity[i]))
@@ -53,15 +72,15 @@ def usable_points(axis: Array, intensity: Array, sigma: Array) -> tuple[Array, A
         flags |= MASKED
     x, y = x[:count], y[:count]
     s = s[:count] if s.size > 0 else s
-    ascending = True
+    sorted_already = True
     for i in range(1, count):
         if not x[i] > x[i - 1]:
-            ascending = False
+            sorted_already = False
             break
-    if ascending:
+    if sorted_already:
         return x, y, s, flags
     # A stable order, so that repeats are averaged the same way on every machine.
-    order = np.argsort(x, kind="mergesort")
+    order = ascending(x)
     out = -1
     repeats = 0
     a, b, c = np.empty(count), np.empty(count), np.empty(s.size)
@@ -89,7 +108,35 @@ def second_difference_sigma(y: Array) -> float:
     d = np.empty(n - 2)
     for i in range(n - 2):
         d[i] = abs(y[i] - 2.0 * y[i + 1] + y[i + 2])
-    return float(np.median(d)) / MAD_SECOND_DIFFERENCE
+    return median(d) / MAD_SECOND_DIFFERENCE
+
+
+@jit()
+def rounding_step(y: Array) -> float:
+    """Return the least difference between neighbours that is not zero: the step of rounded data."""
+    least = np.inf
+    for i in range(1, y.size):
+        d = abs(y[i] - y[i - 1])
+        if d > 0.0 and d < least:
+            least = d
+    return least if np.isfinite(least) else 0.0
+
+
+@jit()
+def plateau_points(y: Array, noise: float) -> npt.NDArray[np.bool_]:
+    """Return which points belong to a flat top at the highest value."""
+    out = np.zeros(y.size, np.bool_)
+    top = np.max(y)
+    if not top - median(y) > PLATEAU_HEIGHT * noise:
+        return out
+    start = 0
+    for i in range(y.size + 1):
+        if i < y.size and y[i] == top:
+            continue
+        if i - start >= PLATEAU:
+            out[start:i] = True
+        start = i + 1
+    return out
 
 
 @jit()
@@ -109,45 +156,47 @@ def look_like_counts(y: Array) -> bool:
 
 
 @jit()
-def prepare(
-    axis: Array, intensity: Array, sigma: Array, mode: int
-) -> tuple[Array, Array, Array, float, float, float, int]:
-    """Return ``x, y, weight, scale, offset, noise, flags``.
+def prepare(axis: Array, intensity: Array, sigma: Array, mode: int) -> tuple[Array, Array, Array, float, Array, int]:
+    """Return ``x, y, weight, noise, saturated, flags``.
 
-    ``y`` is in units of ``scale``, the median noise; ``weight`` is ``scale`` over the noise of each point.
+    ``y`` is in units of ``noise``, the median standard deviation; ``weight`` is ``noise`` over that of each
+    point. ``saturated`` holds the places of points that were left out because the detector was at its limit.
     """
     x, y, s, flags = usable_points(axis, intensity, sigma)
     n = x.size
-    weight = np.ones(n)
+    nowhere = np.zeros(0)
     if n < 5:
-        return x, y, weight, 1.0, 0.0, np.nan, flags
-    largest = 0.0
-    for i in range(n):
-        largest = max(largest, abs(y[i]))
+        return x, y, np.ones(n), np.nan, nowhere, flags
+    largest = np.max(np.abs(y))
     if largest == 0.0:
-        return x, y, weight, 1.0, 0.0, 0.0, flags | 2048
-    noise = 0.0
-    counts = mode == FROM_COUNTS or (mode == AUTO and sigma.size == 0 and look_like_counts(y))
+        return x, y, np.ones(n), 0.0, nowhere, flags | NO_NOISE
+    y = y / largest
+    counts = mode == FROM_COUNTS or (mode == AUTO and sigma.size == 0 and look_like_counts(y * largest))
     if s.size > 0:
-        noise = float(np.median(s))
+        s = s / largest
+        noise = median(s)
     elif sigma.size == 1:
-        noise = sigma[0]
+        noise = sigma[0] / largest
     elif counts:
-        s = np.empty(n)
-        for i in range(n):
-            s[i] = np.sqrt(max(y[i], 0.0) + 1.0)
-        noise = float(np.median(s))
+        s = np.sqrt((np.maximum(y, 0.0) + 1.0 / largest) / largest)
+        noise = median(s)
         flags |= COUNTS
     else:
-        noise = second_difference_sigma(y / largest) * largest
+        noise = second_difference_sigma(y)
+        if not noise > 1e-12:
+            # Most neighbours are equal: rounded data, whose noise is at least that of rounding.
+            noise = rounding_step(y) / np.sqrt(12.0)
         flags |= SIGMA_ESTIMATED
-    if not noise > 1e-9 * largest:
-        noise = 1e-6 * largest
+    if not (noise > 1e-9 and np.isfinite(noise)):
+        noise = 1e-6
         flags |= NO_NOISE
+    weight = np.ones(n)
     if s.size > 0:
-        for i in range(n):
-            weight[i] = noise / s[i]
-    out = np.empty(n)
-    for i in range(n):
-        out[i] = y[i] / noise
-    return x, out, weight, noise, 0.0, noise, flags
+        weight = noise / s
+    flat = plateau_points(y, noise)
+    if np.any(flat):
+        keep = ~flat
+        nowhere = x[flat]
+        x, y, weight = x[keep], y[keep], weight[keep]
+        flags |= SATURATED
+    return x, y / noise, weight, noise * largest, nowhere, flags

@@ -152,3 +152,7 @@ def _lorentz_part(
         d1[i] = w * eta * lorentz
         d2[i] = slope * u
         d3[i] = w * height * lorentz
+
+
+if not COMPILED:
+    from spectroflow.peaks.plain import add_pseudo_voigt, pseudo_voigt_derivatives

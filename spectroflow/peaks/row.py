@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.peaks.background import background_values, fit_linear, spline_basis
-from spectroflow.peaks.detect import candidates
+from spectroflow.peaks.detect import candidates, filter_taps, respond, response_noise
 from spectroflow.peaks.finish import write_lines
 from spectroflow.peaks.minimise import (
     ITERATIONS_USED_UP,
@@ -27,6 +27,7 @@ from spectroflow.peaks.select import neighbours, penalty, refit_range, refit_wit
 from spectroflow.peaks.settings import Plan
 from spectroflow.signal.baseline import arpls_kernel
 from spectroflow.signal.compiled import jit
+from spectroflow.signal.ordering import ascending
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -36,6 +37,7 @@ MAX_ITER = 2
 BAD_CHI2 = 256
 CAP = 1024
 TOO_SHORT = 8192
+CORRELATED = 32768
 
 #: Fewest points that are fitted.
 LEAST_POINTS = 8
@@ -44,6 +46,14 @@ NEW_LINES_PER_ROUND = 4
 #: Lines below this many squared standard deviations are tried without.
 DOUBTFUL = 100.0
 RESIDUAL_THRESHOLD = 4.0
+#: What a fit of all lines together is for.
+SEARCH, CHECK, FINAL, POLISH = 0, 1, 2, 3
+#: The range, in points, over which a strong line makes its neighbourhood uncertain falls off by this.
+MODEL_ERROR_RANGE = 10.0
+#: Half of all standard normal values lie within this.
+HALF = 0.6744897501960817
+#: Correlated noise is taken into account from this factor on.
+COLOUR_TAKEN_IN = 1.25
 SPLIT_WINDOW = 1.2
 SPLIT_EXCESS = 1.0
 
@@ -72,7 +82,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     """
     lines_out[:] = np.nan
     fit_out[:] = np.nan
-    x, y, weight, scale, offset, noise, flags = prepare(axis, intensity, sigma, plan.noise)
+    x, y, weight, noise, saturated, flags = prepare(axis, intensity, sigma, plan.noise)
     n = x.size
     fit_out[0] = 0.0
     fit_out[5] = 0.0
@@ -83,6 +93,8 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     fwhm_low, fwhm_high = width_bounds(x, plan)
     basis, spans = spline_basis(n, BACKGROUND_TERMS if plan.baseline == 2 else 0)
     background = np.zeros(n)
+    subtracted = np.zeros(n)
+    noise_colour = 1.0
     beta = np.zeros(basis.shape[0])
     if plan.baseline > 0:
         background = first_background(y)
@@ -91,6 +103,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
             background = background_values(n, basis, spans, beta)
         else:
             y = y - background
+            subtracted = background
             background = np.zeros(n)
     controls = Controls(
         plan.shape,
@@ -102,54 +115,67 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         plan.xtol,
         plan.max_iterations,
     )
-    limit = 2 * plan.slots
+    # Trials need not be finished to the last digit: a whole fit follows each round of them.
+    loose = Controls(
+        plan.shape,
+        plan.companion_ratio,
+        plan.companion_intensity,
+        plan.window,
+        LINEAR,
+        10.0 * plan.ftol,
+        30.0 * plan.xtol,
+        12,
+    )
+    limit = plan.slots + 8
+    if plan.model_error > 0.0:
+        weight = weight_with_model_error(y - background, weight, plan.model_error)
     found, count = candidates((y - background) * weight, scales, plan.threshold, limit)
     p, low, high = starts(x, found, count, weight, fwhm_low, fwhm_high, plan)
     iterations = 0
-    chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
-    iterations += steps
-    if plan.select == 1:
-        changed = False
-        for _ in range(plan.rounds):
-            p, low, high, added = add_lines(
-                x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, controls
-            )
-            if not added:
-                break
-            changed = True
-        recentre(x, p, low, high)
-        p, low, high, split = split_lines(
-            x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls
-        )
-        untangled = untangle_lines(
-            x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls
-        )
-        if changed or split or untangled:
-            if untangled:
-                p, low, high = sorted_lines(p, low, high)
-                recentre(x, p, low, high)
-            chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
-            iterations += steps
-            recentre(x, p, low, high)
-        p, low, high, removed = drop_lines(x, y, weight, p, low, high, basis, spans, beta, plan, controls)
-        if removed:
-            chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
-            iterations += steps
-    if plan.polish == 1 and p.size > 0:
-        controls = Controls(
-            VOIGT,
-            plan.companion_ratio,
-            plan.companion_intensity,
-            plan.window,
-            LINEAR,
-            plan.ftol,
-            plan.xtol,
-            plan.max_iterations,
-        )
-        for i in range(p.size // 4):
-            p[4 * i + 3] = lorentz_share(p[4 * i + 3])
-        chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
+    outcome = 0
+    stage = SEARCH if plan.select == 1 else FINAL
+    while True:
+        # One place that fits everything together, whatever the stage: the compiler has it to do once.
+        now = loose if stage == SEARCH else controls
+        _, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, now)
         iterations += steps
+        if stage == SEARCH:
+            colour = residual_colour(x, y, weight, p, basis, spans, beta, controls)
+            if colour > COLOUR_TAKEN_IN:
+                weight = weight / colour
+                noise_colour = colour
+                flags |= CORRELATED
+            p, low, high = search(
+                x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, loose
+            )
+            stage = CHECK
+        elif stage == CHECK:
+            recentre(x, p, low, high)
+            p, low, high, removed = drop_lines(x, y, weight, p, low, high, basis, spans, beta, plan, loose)
+            stage = FINAL
+            if not removed and plan.polish == 0:
+                break
+            if not removed:
+                stage = POLISH
+        elif stage == FINAL and plan.polish == 1:
+            stage = POLISH
+        else:
+            break
+        if stage == POLISH:
+            controls = Controls(
+                VOIGT,
+                plan.companion_ratio,
+                plan.companion_intensity,
+                plan.window,
+                LINEAR,
+                plan.ftol,
+                plan.xtol,
+                plan.max_iterations,
+            )
+            for i in range(p.size // 4):
+                p[4 * i + 3] = lorentz_share(p[4 * i + 3])
+            if p.size == 0:
+                break
     if outcome == ITERATIONS_USED_UP:
         flags |= MAX_ITER
     count = p.size // 4
@@ -157,7 +183,8 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     reduced = chi2 / max(n - p.size - beta.size, 1)
     if reduced > 2.0:
         flags |= BAD_CHI2
-    kept = write_lines(x, weight, residual, p, low, high, basis, spans, beta, controls, scale, lines_out)
+    whole_background = subtracted + background_values(n, basis, spans, beta)
+    kept = write_lines(x, weight, residual, p, low, high, basis, spans, beta, controls, noise, saturated, lines_out)
     if kept < count:
         flags |= CAP
     if kept == 0:
@@ -166,13 +193,80 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     for i in range(count):
         tallest = max(tallest, p[4 * i + 1])
     fit_out[0] = kept
-    fit_out[1] = noise
+    fit_out[1] = noise * noise_colour
     fit_out[2] = reduced
-    fit_out[3] = tallest * scale / noise if noise > 0.0 else np.nan
-    fit_out[4] = 0.0
+    fit_out[3] = tallest / noise_colour
+    fit_out[4] = noise * np.sqrt(np.mean(whole_background**2))
     fit_out[5] = iterations
     fit_out[6] = flags
     return True
+
+
+@jit(inline=True)
+def search(
+    x: Array,
+    y: Array,
+    weight: Array,
+    p: Array,
+    low: Array,
+    high: Array,
+    basis: Array,
+    spans: Index,
+    beta: Array,
+    scales: Array,
+    fwhm_low: float,
+    fwhm_high: float,
+    plan: Plan,
+    controls: Controls,
+) -> tuple[Array, Array, Array]:
+    """Add, split and untangle lines until the residual holds no more of them."""
+    for _ in range(plan.rounds):
+        p, low, high, added = add_lines(
+            x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, controls
+        )
+        if not added:
+            break
+    recentre(x, p, low, high)
+    p, low, high, _ = split_lines(x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls)
+    untangle_lines(x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls)
+    p, low, high = sorted_lines(p, low, high)
+    recentre(x, p, low, high)
+    return p, low, high
+
+
+@jit()
+def weight_with_model_error(signal: Array, weight: Array, share: float) -> Array:
+    """Return weights that allow the model to be wrong by a share of the signal nearby.
+
+    No line has exactly the profile that is fitted. Without this, the flanks of a line a thousand times
+    stronger than the noise would be taken for dozens of lines.
+    """
+    n = signal.size
+    envelope = np.abs(signal)
+    fall = np.exp(-1.0 / MODEL_ERROR_RANGE)
+    for i in range(1, n):
+        envelope[i] = max(envelope[i], fall * envelope[i - 1])
+    for i in range(n - 2, -1, -1):
+        envelope[i] = max(envelope[i], fall * envelope[i + 1])
+    out = np.empty(n)
+    for i in range(n):
+        out[i] = weight[i] / np.sqrt(1.0 + (share * envelope[i] * weight[i]) ** 2)
+    return out
+
+
+@jit(inline=True)
+def residual_colour(
+    x: Array, y: Array, weight: Array, p: Array, basis: Array, spans: Index, beta: Array, controls: Controls
+) -> float:
+    """Return by how much what is left over scatters more on the scale of lines than from point to point.
+
+    Data that were interpolated or smoothed have correlated noise, whose second differences are too small.
+    """
+    rest = (y - model(x, p, p.size // 4, basis, spans, beta, controls)) * weight
+    return max(
+        response_noise(respond(rest, filter_taps(1.5)), 0.5, HALF),
+        response_noise(respond(rest, filter_taps(3.0)), 0.5, HALF),
+    )
 
 
 @jit()
@@ -256,7 +350,7 @@ def starts(
     return p, low, high
 
 
-@jit()
+@jit(inline=True)
 def add_lines(
     x: Array,
     y: Array,
@@ -277,17 +371,13 @@ def add_lines(
     lines = p.size // 4
     fitted = model(x, p, lines, basis, spans, beta, controls)
     rest = y - fitted
-    background = background_values(x.size, basis, spans, beta)
     found, count = candidates(rest * weight, scales, RESIDUAL_THRESHOLD, 64)
-    order = np.argsort(-found[:count, 3])
+    order = ascending(-found[:count, 3])
     accepted = 0
     for k in range(count):
         if accepted >= NEW_LINES_PER_ROUND or lines >= 2 * plan.slots:
             break
         f = found[order[k]]
-        at = min(max(int(f[0] + 0.5), 0), x.size - 1)
-        if f[1] / weight[at] < plan.model_error * (fitted[at] - background[at]):
-            continue
         start, start_low, start_high = line_start(x, f[0], f[1], f[2], weight, fwhm_low, fwhm_high, plan)
         members = neighbours(p, lines, start[0], start[2], -1)
         q, before, after, points = refit_with(
@@ -311,7 +401,7 @@ def add_lines(
     return p, low, high, accepted > 0
 
 
-@jit()
+@jit(inline=True)
 def split_lines(
     x: Array,
     y: Array,
@@ -339,8 +429,6 @@ def split_lines(
         for k in range(a, b):
             excess += (rest[k] * weight[k]) ** 2
         if excess < SPLIT_EXCESS * np.sqrt(2.0 * (b - a)):
-            continue
-        if excess < (b - a) * (plan.model_error * h * weight[(a + b) // 2]) ** 2:
             continue
         pair = np.empty(8)
         pair_low = np.empty(8)
@@ -377,7 +465,7 @@ def split_lines(
     return p, low, high, accepted
 
 
-@jit()
+@jit(inline=True)
 def untangle_lines(
     x: Array,
     y: Array,
@@ -432,7 +520,16 @@ def untangle_lines(
             ]
         )
         pair_low = np.array(
-            [max(c - other_w, x[0]), 0.0, fwhm_low, plan.eta_low, max(away - other_w, x[0]), 0.0, fwhm_low, plan.eta_low]
+            [
+                max(c - other_w, x[0]),
+                0.0,
+                fwhm_low,
+                plan.eta_low,
+                max(away - other_w, x[0]),
+                0.0,
+                fwhm_low,
+                plan.eta_low,
+            ]
         )
         pair_high = np.array(
             [
@@ -495,7 +592,7 @@ def add_difference(x: Array, rest: Array, old: Array, new: Array, controls: Cont
 @jit()
 def sorted_lines(p: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
     """Return lines by ascending centre."""
-    order = np.argsort(p[0::4])
+    order = ascending(p[0::4].copy())
     a, b, c = np.empty(p.size), np.empty(p.size), np.empty(p.size)
     for k in range(order.size):
         i = order[k]
@@ -505,7 +602,7 @@ def sorted_lines(p: Array, low: Array, high: Array) -> tuple[Array, Array, Array
     return a, b, c
 
 
-@jit()
+@jit(inline=True)
 def height_significance(
     x: Array,
     y: Array,
@@ -552,7 +649,7 @@ def hold_bounds(matrix: Array, first: Index, p: Array, low: Array, high: Array, 
             matrix[i, i] = 1.0
 
 
-@jit()
+@jit(inline=True)
 def drop_lines(
     x: Array,
     y: Array,

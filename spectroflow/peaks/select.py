@@ -8,6 +8,7 @@ import numpy.typing as npt
 from spectroflow.peaks.minimise import Controls, add_line, minimise
 from spectroflow.peaks.profiles import reach
 from spectroflow.signal.compiled import jit
+from spectroflow.signal.ordering import ascending
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -27,7 +28,7 @@ def neighbours(p: Array, lines: int, center: float, fwhm: float, skip: int) -> I
     for i in range(lines):
         d = abs(p[4 * i] - center) / (p[4 * i + 2] + fwhm)
         distance[i] = d if i != skip else np.inf
-    order = np.argsort(distance)
+    order = ascending(distance)
     count = 0
     while count < min(lines, CLUSTER - 1) and distance[order[count]] < TOGETHER:
         count += 1
@@ -51,7 +52,7 @@ def refit_range(x: Array, p: Array, members: Index, removed: int, extra: Array) 
     return reach(x, start, stop)
 
 
-@jit()
+@jit(inline=True)
 def refit_with(
     x: Array,
     rest: Array,

@@ -66,8 +66,8 @@ class FitSettings:
         ``auto``: counting statistics where the data are evidently counts, else second differences;
         ``counts`` or ``differences`` to insist.
     model_error
-        Share of a line's height below which its neighbourhood is not searched for further lines: no real
-        line has exactly the shape that is fitted.
+        How far the model may miss the data, as a share of the signal nearby: no real line has exactly the
+        shape that is fitted. It adds to the noise in quadrature.
     """
 
     shape: Shape = "pseudo-voigt"
@@ -78,7 +78,7 @@ class FitSettings:
     detection_sigma: float = 5.0
     wavelengths: tuple[float, float, float] | None = None
     noise: Literal["auto", "counts", "differences"] = "auto"
-    model_error: float = 0.02
+    model_error: float = 0.005
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.signal.compiled import jit
+from spectroflow.signal.compiled import COMPILED, jit
 
 Array = npt.NDArray[np.float64]
 
@@ -111,6 +111,26 @@ def voigt_derivatives(
     q = min(max(share, 0.0), LARGEST_SHARE)
     y_by_width = scale * (0.5 * q - gamma * sigma_by_width / sigma)
     y_by_share = scale * (0.5 * fwhm - gamma * sigma_by_share / sigma)
+    by_width, by_share = sigma_by_width / sigma, sigma_by_share / sigma
+    _fill(x, weight, center, scale, y, top, top_slope, height, by_width, by_share, y_by_width, y_by_share, out)
+
+
+@jit()
+def _fill(
+    x: Array,
+    weight: Array,
+    center: float,
+    scale: float,
+    y: float,
+    top: float,
+    top_slope: float,
+    height: float,
+    by_width: float,
+    by_share: float,
+    y_by_width: float,
+    y_by_share: float,
+    out: Array,
+) -> None:
     n = x.size
     d0, d1, d2, d3 = out[:n], out[n : 2 * n], out[2 * n : 3 * n], out[3 * n : 4 * n]
     for i in range(n):
@@ -122,5 +142,48 @@ def voigt_derivatives(
         a = weight[i] * height / top
         d0[i] = -a * scale * by_u
         d1[i] = weight[i] * v
-        d2[i] = a * (by_u * (-u * sigma_by_width / sigma) + (by_y - v * top_slope) * y_by_width)
-        d3[i] = a * (by_u * (-u * sigma_by_share / sigma) + (by_y - v * top_slope) * y_by_share)
+        d2[i] = a * (-by_u * u * by_width + (by_y - v * top_slope) * y_by_width)
+        d3[i] = a * (-by_u * u * by_share + (by_y - v * top_slope) * y_by_share)
+
+
+if not COMPILED:
+    from scipy.special import wofz
+
+    def faddeeva(x: float, y: float) -> tuple[float, float]:
+        """Return the real and imaginary part of ``w(x + iy)``."""
+        value = wofz(x + 1j * y)
+        return value.real, value.imag
+
+    def _fill(
+        x: Array,
+        weight: Array,
+        center: float,
+        scale: float,
+        y: float,
+        top: float,
+        top_slope: float,
+        height: float,
+        by_width: float,
+        by_share: float,
+        y_by_width: float,
+        y_by_share: float,
+        out: Array,
+    ) -> None:
+        u = (x - center) * scale
+        w = wofz(u + 1j * y)
+        by_u = -2.0 * (u * w.real - y * w.imag)
+        by_y = 2.0 * (u * w.imag + y * w.real) - 2.0 * INVERSE_ROOT_PI
+        v = w.real / top
+        a = weight * height / top
+        out.reshape(4, x.size)[:] = (
+            -a * scale * by_u,
+            weight * v,
+            a * (-by_u * u * by_width + (by_y - v * top_slope) * y_by_width),
+            a * (-by_u * u * by_share + (by_y - v * top_slope) * y_by_share),
+        )
+
+    def add_voigt(x: Array, center: float, height: float, fwhm: float, share: float, out: Array) -> None:
+        """Add a Voigt line to ``out`` at every point."""
+        sigma, gamma, _, _ = voigt_widths(fwhm, share)
+        scale = sigma * np.sqrt(2.0)
+        out += height * wofz((x - center + 1j * gamma) / scale).real / wofz(1j * gamma / scale).real
