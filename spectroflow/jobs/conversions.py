@@ -20,6 +20,10 @@ from spectroflow.sources.catalogue import Catalogue
 from spectroflow.storage import Location
 
 CATALOGUE = "sources.parquet"
+"""The catalogue of a run, in its folder."""
+
+PLANNED = "planned"
+"""The planned rows of a run, in its folder."""
 
 
 def previous_catalogue(root: Location, version: Version) -> Catalogue | None:
@@ -46,7 +50,12 @@ def unfinished_run(root: Location, base: Version, command: dict[str, Any], confi
     runs = root / RUNS_FOLDER
     done = {entry.run for entry in base.segments}
     for name in runs.list():
-        if not name.startswith("convert-") or name in done or not (runs / name / CATALOGUE).exists():
+        if (
+            not name.startswith("convert-")
+            or name in done
+            or name in base.catalogues
+            or not (runs / name / CATALOGUE).exists()
+        ):
             continue
         if not (runs / name / PLAN_NAME).exists():
             continue
@@ -72,7 +81,7 @@ def committed(root: Location, plan: Plan, entries: Sequence[SegmentEntry]) -> Ch
             return base
         others = [run for run in base.catalogues if run not in planned]
         for run in others:
-            shared = _sources(root, base, run) & _sources_of(root, entries)
+            shared = _planned_sources(root, run) & _planned_sources(root, plan.run)
             if shared:
                 raise CommitConflict(
                     f"{run} converted {len(shared):,} of the same files in the meantime, {min(shared)!r} among them",
@@ -100,13 +109,11 @@ def superseded_records(root: Location, version: Version, sources: Sequence[str])
     return rows
 
 
-def _sources(root: Location, version: Version, run: str) -> set[str]:
-    return _sources_of(root, [entry for entry in version.segments if entry.run == run])
-
-
-def _sources_of(root: Location, entries: Sequence[SegmentEntry]) -> set[str]:
+def _planned_sources(root: Location, run: str) -> set[str]:
+    """Return the sources that a conversion took; its plan tells, whatever became of its segments."""
+    folder = run_folder(root, run) / PLANNED
     found: set[str] = set()
-    for entry in entries:
-        for shard in range(-(-entry.rows // entry.shard_rows)):
-            found.update(read_part(root / records_key(entry.id, shard), ["source"])["source"].to_pylist())
+    if folder.exists():
+        for info in folder.walk():
+            found.update(read_part(info.location, ["source"])["source"].to_pylist())
     return found

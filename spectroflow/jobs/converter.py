@@ -18,6 +18,7 @@ from spectroflow.errors import RecordError
 from spectroflow.formats.base import RawRecord
 from spectroflow.formats.normalise import Record, to_record
 from spectroflow.formats.quality import names_of
+from spectroflow.jobs.conversions import PLANNED
 from spectroflow.jobs.running import AdditiveMetrics
 from spectroflow.jobs.shards import ShardBuilder, segment_keys
 from spectroflow.modality import UNKNOWN, Modality, lookup, resolve, unknown
@@ -158,7 +159,7 @@ def segment_id(run: str, group: str) -> str:
 
 def planned_key(group: str, shard: int) -> str:
     """Return where the planned rows of a shard are, relative to the run."""
-    return f"planned/{group}/part-{shard:06d}.parquet"
+    return f"{PLANNED}/{group}/part-{shard:06d}.parquet"
 
 
 def convert_layout(run: str, group: str, rows: int, config: Config) -> Layout:

@@ -43,14 +43,12 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
             )
     version = latest_version(root)
     committed = {entry.run for entry in version.segments} | {layer.run for layer in version.layers} | {version.run}
-    tables, failures, total = [], [], Rows()
+    tables, failures = [], []
     for run in runs:
         if not (run / PLAN_NAME).exists():
             continue
         plan = load_plan(run)
-        entry = _run_state(plan, run, plan.run in committed)
-        tables.append(entry)
-        total = total + Rows(**entry["rows"])
+        tables.append(_run_state(plan, run, plan.run in committed, version.number))
         failures += [{"run": plan.run, "unit": unit, **asdict(failure)} for unit, failure in all_failures(run)]
     lines = [
         f"{entry['run']}: {entry['state']}, {entry['units_done']} of {entry['units']} units, "
@@ -67,14 +65,14 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
     return Summary(
         "status",
         status="done",
-        rows=total,
+        rows=Rows(**tables[0]["rows"]) if location in runs and tables else _records(root),
         output=str(location),
         details={"version": version.number, "runs": tables, "failures": failures},
         lines=lines,
     )
 
 
-def _run_state(plan: Plan, run: Location, committed: bool) -> dict[str, Any]:
+def _run_state(plan: Plan, run: Location, committed: bool, version: int) -> dict[str, Any]:
     ledger = Ledger(run, plan.fingerprint)
     done = ledger.names()
     counts: Counter[str] = Counter()
@@ -84,7 +82,8 @@ def _run_state(plan: Plan, run: Location, committed: bool) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     for name, number in counts.items():
         outcomes[codes.outcome_of(codes.code_of(name))] += number
-    state = "committed" if committed else ("complete, not committed" if len(done) == plan.unit_count else "unfinished")
+    complete = f"complete, not in version {version}" if len(done) == plan.unit_count else "unfinished"
+    state = "committed" if committed else complete
     return {
         "run": plan.run,
         "job": plan.job,
@@ -129,17 +128,6 @@ def inspect(path: str) -> Summary:
         for entry in version.segments
     ]
     counts = opened.counts
-    outcomes = Counter(
-        {
-            kind: sum(
-                number
-                for table in counts.values()
-                for name, number in table.items()
-                if codes.outcome_of(codes.code_of(name)) == kind
-            )
-            for kind in ("ok", "failed", "skipped")
-        }
-    )
     lines = [f"version {version.number}, committed {version.created} by {version.command} ({version.run})"]
     for modality, table in sorted(counts.items()):
         parts = ", ".join(f"{number:,} {name.lower()}" for name, number in sorted(table.items()))
@@ -152,11 +140,24 @@ def inspect(path: str) -> Summary:
     return Summary(
         "inspect",
         run=version.run,
-        rows=Rows(sum(outcomes.values()), outcomes["ok"], outcomes["failed"], outcomes["skipped"]),
+        rows=_rows(counts),
         output=str(location),
         details={"version": version.model_dump(mode="json"), "segments": segments, "counts": counts},
         lines=lines,
     )
+
+
+def _records(root: Location) -> Rows:
+    """Return how the records of an archive ended; none where nothing was committed yet."""
+    return _rows(Archive(root).counts) if version_numbers(root) else Rows()
+
+
+def _rows(counts: dict[str, dict[str, int]]) -> Rows:
+    outcomes: Counter[str] = Counter()
+    for table in counts.values():
+        for name, number in table.items():
+            outcomes[codes.outcome_of(codes.code_of(name))] += number
+    return Rows(outcomes.total(), outcomes["ok"], outcomes["failed"], outcomes["skipped"])
 
 
 def _inspect_model(location: Location) -> Summary:

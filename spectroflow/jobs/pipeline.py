@@ -87,7 +87,7 @@ def run_pipeline(path: str, *, options: JobOptions) -> Summary:
     ----------
     path
         A TOML file with a ``[pipeline]`` table (:class:`Pipeline`) and any of the tables of a
-        configuration. ``--set`` and ``--config`` values given on the command line lose against it.
+        configuration. What ``--set`` and ``--config`` say on the command line wins over them.
     options
         Of all steps.
 
@@ -155,7 +155,7 @@ def read_pipeline(path: str, options: JobOptions) -> tuple[Pipeline, JobOptions]
         hint = nearest(key, Pipeline.model_fields) if first["type"] == "extra_forbidden" else ""
         raise ConfigError(f"pipeline.{key}: {first['msg'].lower()}", where=path, remedy=hint or "Correct it.") from None
     base = options.config.model_dump(mode="json", exclude_unset=True)
-    config = parse(_overlay(base, tree), where=path)
+    config = parse(_overlay(tree, base), where=path)
     folder = location.parent
     resolved = pipeline.model_copy(
         update={

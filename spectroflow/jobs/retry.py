@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from spectroflow import status
 from spectroflow.archive import Archive
-from spectroflow.engine.plan import Plan, load_plan
-from spectroflow.engine.run import run_folder
+from spectroflow.engine.plan import PLAN_NAME, Plan, load_plan
+from spectroflow.engine.run import RUNS_FOLDER
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.convert import convert
 from spectroflow.jobs.fit import fit
@@ -34,7 +34,7 @@ def retry(
     run
         Only failures of this conversion; of all of them if not given.
     only_failed
-        False takes every file of the run again, not only the failed ones.
+        False takes skipped records again too, such as duplicates.
     sources
         Only these files.
 
@@ -44,22 +44,25 @@ def retry(
         The run is not a conversion of this archive.
     """
     opened = Archive(archive)
-    runs = sorted({entry.run for entry in opened.version.segments if entry.run.startswith("convert-")})
-    if run is not None and run not in runs:
+    plans = _conversions(opened)
+    if run is not None and run not in plans:
         raise InvalidInput(
-            f"{run!r} is not a conversion that this archive is made of",
+            f"{run!r} is not a conversion of this archive",
             where=str(opened.root),
-            remedy=f"Conversions are {', '.join(runs) or 'none'}.",
+            remedy=f"Conversions are {', '.join(sorted(plans)) or 'none'}.",
         )
-    wanted = _sources(opened, [run] if run else runs, only_failed)
+    wanted = _sources(opened, run, only_failed)
     if sources:
         wanted &= set(sources)
     if not wanted:
         return nothing_to_do("retry", opened.root, "no record failed")
-    plans = [load_plan(run_folder(opened.root, name)) for name in ([run] if run else runs)]
-    places = sorted({place for plan in plans for place in plan.command["sources"]})
+    places = sorted({place for plan in plans.values() for place in plan.command["sources"]})
     summary = convert(
-        places, str(opened.root), manifest=_manifest(plans), again=sorted(wanted), options=replace(options, where=None)
+        places,
+        str(opened.root),
+        manifest=_manifest(plans.values()),
+        again=sorted(wanted),
+        options=replace(options, where=None),
     )
     summary.command = "retry"
     if summary.status == "done" and any(layer.kind == "lines" for layer in opened.version.layers):
@@ -67,19 +70,28 @@ def retry(
     return summary
 
 
-def _sources(opened: Archive, runs: Sequence[str], only_failed: bool) -> set[str]:
+def _conversions(opened: Archive) -> dict[str, Plan]:
+    """Return the plans of all conversions, also of those whose segments were compacted since."""
+    runs = opened.root / RUNS_FOLDER
+    names = [name for name in runs.list() if name.startswith("convert-") and (runs / name / PLAN_NAME).exists()]
+    return {name: load_plan(runs / name) for name in names}
+
+
+def _sources(opened: Archive, run: str | None, only_failed: bool) -> set[str]:
+    """Return the sources of failed, or of all, records of a run, or of all runs."""
     found: set[str] = set()
     for entry in opened.segments():
-        if entry.run not in runs:
+        if entry.origin != "measured" or run not in (None, entry.run):
             continue
         table = opened.segment_records(entry)
         for source, code in zip(table["source"].to_pylist(), table["status"].to_pylist(), strict=True):
-            if not only_failed or status.outcome_of(code) == "failed":
+            outcome = status.outcome_of(code)
+            if outcome == "failed" or (outcome == "skipped" and not only_failed):
                 found.add(source)
     return found
 
 
-def _manifest(plans: Sequence[Plan]) -> str | None:
+def _manifest(plans: Iterable[Plan]) -> str | None:
     """Return the newest manifest that was given; the plans are ordered by their archive version."""
     named = [plan for plan in plans if plan.command["manifest"]]
     return max(named, key=lambda plan: plan.base_version).command["manifest"] if named else None
