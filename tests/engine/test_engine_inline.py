@@ -166,8 +166,17 @@ def test_no_unit_can_write_the_shard_of_another(root):
     assert not Ledger(run_folder(root, greedy.plan().run), "").names()
 
 
-def test_what_an_earlier_attempt_wrote_and_this_one_does_not_is_removed(root):
+@pytest.mark.parametrize("how", ["zarr", "put"])
+def test_what_an_earlier_attempt_wrote_and_this_one_does_not_is_removed(root, how):
     """A killed attempt leaves a shard; the attempt that skips its rows has nothing to write there."""
+
+    class Silent(Numbers):
+        """Writes the status only, by hand."""
+
+        def process(self, unit, writer, skip):
+            writer.put(f"segments/g0/spectra.zarr/status/c/{unit.shard_start}", b"all skipped")
+            return UnitResult({"CRASHED_WORKER": len(unit)})
+
     numbers = Numbers(61)
     run(numbers, root)
     plan = numbers.plan()
@@ -175,7 +184,8 @@ def test_what_an_earlier_attempt_wrote_and_this_one_does_not_is_removed(root):
     assert shard.exists()
     ledger = Ledger(run_folder(root, plan.run), plan.fingerprint)
     ledger.forget("g0-000001")
-    workshop = Workshop(root, run_folder(root, plan.run), plan.fingerprint, numbers)
+    processor = numbers if how == "zarr" else Silent(61)
+    workshop = Workshop(root, run_folder(root, plan.run), plan.fingerprint, processor)
     unit = plan.unit("g0-000001")
     workshop.attempt(unit, 1, dict.fromkeys(unit.rows, "CRASHED_WORKER"))
     assert not shard.exists()
@@ -199,9 +209,11 @@ def test_rows_that_do_not_add_up_stop_the_run(root, result, message):
 
     with pytest.raises(ArchiveError, match=message):
         run(Careless(61), root)
+    assert not Ledger(run_folder(root, Careless(61).plan().run), "").names()
 
 
-def test_a_zombie_cannot_change_a_unit_that_is_done(root, undisturbed):
+@pytest.mark.parametrize("asleep_at", ["before its data", "after its data"])
+def test_a_zombie_cannot_change_a_unit_that_is_done(root, undisturbed, asleep_at):
     """Law 2: an attempt thought dead goes on writing after another one finished its unit.
 
     The zombie computes something else, as if code or machine differed. It is stopped between its puts,
@@ -215,9 +227,11 @@ def test_a_zombie_cannot_change_a_unit_that_is_done(root, undisturbed):
 
     class Zombie(Numbers):
         def process(self, unit, writer, skip):
+            result = super().process(unit, writer, skip) if asleep_at == "after its data" else None
             asleep.set()
             assert awake.wait(30)
-            return super().process(unit, writer, skip)
+            result = result or super().process(unit, writer, skip)
+            return UnitResult(result.codes, [], result.metrics)
 
     place = run_folder(root, plan.run)
     zombie = Workshop(root, place, plan.fingerprint, Zombie(61, seed=99))
