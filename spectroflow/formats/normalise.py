@@ -229,8 +229,9 @@ def _masked(intensity: FloatArray, flags: set[str]) -> FloatArray:
 
 
 def _require(axis: FloatArray, intensity: FloatArray, modality: Modality, min_points: int, where: str) -> None:
-    finite = int(np.count_nonzero(np.isfinite(intensity)))
-    if finite == 0 or not np.nan_to_num(intensity).any():
+    known = np.isfinite(intensity)
+    finite = int(np.count_nonzero(known))
+    if not np.count_nonzero(intensity[known]):
         raise RecordError("NO_DATA", "every value is zero or missing", where=where, remedy="Measure it again.")
     if finite < min_points:
         raise RecordError(

@@ -78,9 +78,6 @@ def sniff(text: str, name: str) -> Layout:
     if not text.strip():
         raise RecordError("EMPTY_FILE", "the file is empty", where=name, remedy="Export the spectrum again.")
     lines = text.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
     if len(lines) > _SAMPLE_LINES and not lines[-1].endswith(("\n", "\r")):
         lines.pop()
     first, dialect = _first_row(lines, name)
@@ -97,7 +94,7 @@ def sniff(text: str, name: str) -> Layout:
     titles = _titles(lines[:first], delimiter, width)
     axis, intensities, assumed = _roles(titles, width, rows, comma, name)
     return Layout(
-        start=starts[first],
+        start=sum(map(len, lines[:first])),
         delimiter=ord(delimiter) if delimiter else WHITESPACE,
         decimal_comma=comma,
         axis=axis,

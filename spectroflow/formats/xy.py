@@ -13,6 +13,7 @@ _LIKELY = frozenset({".csv", ".tsv", ".txt", ".dat", ".asc", ".prn", ".tab"})
 _UNIT_KEYS = (("xunits", "axisunit_1"), ("yunits", "axisunit_0"))
 """Header lines that name units, in JASCO's and in LabSpec's text files."""
 
+_FIRST_LOOK = 4 << 10
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -35,20 +36,20 @@ class ColumnsText:
         if extension in _CERTAIN or not head.strip():
             return True
         try:
-            sniff(_text(head), name)
+            _layout(head, name)
         except RecordError as error:
             return error.code == "UNSUPPORTED_DIALECT"
         return True
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Return one entry per column of intensities."""
-        layout = sniff(_text(data), name)
+        layout = _layout(data, name)
         return Probe((_modality(layout, name),) * len(layout.intensities))
 
     def read(self, data: bytes, name: str) -> list[RawRecord]:
         """Return one spectrum per column of intensities."""
         data = _plain_bytes(data)
-        layout = sniff(_text(data), name)
+        layout = _layout(data, name)
         order = tuple(sorted({layout.axis, *layout.intensities}))
         start = len(_text(data)[: layout.start].encode(_codec(data))) + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         values = parse_columns(data, Dialect(layout.delimiter, layout.decimal_comma, order), start, where=name)
@@ -66,6 +67,16 @@ class ColumnsText:
             )
             for place, column in enumerate(layout.intensities)
         ]
+
+
+def _layout(data: bytes, name: str) -> Layout:
+    """Sniff the first lines, and more of the file only where these do not reach its numbers."""
+    if len(data) > _FIRST_LOOK:
+        try:
+            return sniff(_text(data[:_FIRST_LOOK]), name)
+        except RecordError:
+            pass
+    return sniff(_text(data), name)
 
 
 def _told_unit(layout: Layout, keys: tuple[str, ...]) -> str | None:
