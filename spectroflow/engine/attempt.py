@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spectroflow.engine import faults
 from spectroflow.engine.ledger import Ledger, Marker
@@ -30,18 +30,21 @@ class Outcome:
         Its rows, and status name -> rows.
     seconds
         Work of the attempt.
-    bytes
-        What it wrote.
+    size
+        Bytes that it wrote.
     memory
         Peak resident memory of the worker so far, in bytes; 0 where the unit was found done.
+    line
+        The marker as it was written; empty where the unit was found done.
     """
 
     unit: str
     rows: int
     codes: dict[str, int]
     seconds: float
-    bytes: int
+    size: int
     memory: int = 0
+    line: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class Workshop:
         except UnitAlreadyDone:
             return _outcome(ledger.read(unit.id))
         faults.reach("after-marker", unit.id, number)
-        return _outcome(marker, peak_rss())
+        return replace(_outcome(marker), memory=peak_rss(), line=marker.to_bytes())
 
     def recall(self, unit_id: str) -> Outcome | None:
         """Return the outcome of a unit that has its marker, else None."""
@@ -177,6 +180,6 @@ def _sampled(unit_id: str, fraction: float) -> bool:
     return draw < fraction * 2**32
 
 
-def _outcome(marker: Marker, memory: int = 0) -> Outcome:
+def _outcome(marker: Marker) -> Outcome:
     size = sum(written.size for written in marker.keys.values())
-    return Outcome(marker.unit, marker.rows, marker.codes, marker.seconds, size, memory)
+    return Outcome(marker.unit, marker.rows, marker.codes, marker.seconds, size)

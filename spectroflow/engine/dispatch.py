@@ -75,6 +75,8 @@ class Dispatcher:
     recall
         The outcome of a unit that has its marker, else None: to tell the task that ended a worker from one
         whose answer was lost with it.
+    keep
+        Gets the outcome of every unit.
     attempts
         Times a unit may raise, and times it may end its worker before its rows are searched.
     unit_timeout
@@ -92,6 +94,7 @@ class Dispatcher:
         executor: Executor,
         *,
         recall: Callable[[str], Outcome | None],
+        keep: Callable[[Outcome], None],
         attempts: int,
         unit_timeout: float,
         max_condemned: int,
@@ -100,6 +103,7 @@ class Dispatcher:
     ) -> None:
         self._executor = executor
         self._recall = recall
+        self._keep = keep
         self._attempts = attempts
         self._unit_timeout = unit_timeout
         self._max_condemned = max_condemned
@@ -159,6 +163,7 @@ class Dispatcher:
         self._cases.pop(task.unit.id, None)
         if report.outcome is not None:
             done = report.outcome
+            self._keep(done)
             by_outcome = {"ok": 0, "failed": 0, "skipped": 0}
             for name, count in done.codes.items():
                 by_outcome[outcome_of(code_of(name))] += count
@@ -170,7 +175,7 @@ class Dispatcher:
                     failed=by_outcome["failed"],
                     skipped=by_outcome["skipped"],
                     seconds=done.seconds,
-                    bytes=done.bytes,
+                    bytes=done.size,
                     memory=done.memory,
                 )
             )

@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from spectroflow.errors import ArchiveError
+from spectroflow.engine.rollup import RollupReader, discard_rollups
+from spectroflow.errors import ArchiveError, InvalidInput
 from spectroflow.storage import AlreadyExists, Location, UnitAlreadyDone, Written
 
 FOLDER = "done"
@@ -92,6 +94,7 @@ class Ledger:
     """
 
     def __init__(self, run_dir: Location, fingerprint: str) -> None:
+        self.run_dir = run_dir
         self.folder = run_dir / FOLDER
         self.fingerprint = fingerprint
 
@@ -122,11 +125,14 @@ class Ledger:
         """
         place = self._place(unit_id)
         try:
-            data = place.read_bytes()
+            return self._checked(unit_id, place.read_bytes())
         except FileNotFoundError:
             raise ArchiveError(
                 "this unit has no marker", where=unit_id, remedy="Run the same command again; it resumes."
             ) from None
+
+    def _checked(self, unit_id: str, data: bytes) -> Marker:
+        place = self._place(unit_id)
         marker = Marker.from_bytes(data, where=str(place))
         if marker.unit != unit_id or marker.fingerprint != self.fingerprint:
             raise ArchiveError(
@@ -136,6 +142,7 @@ class Ledger:
 
     def forget(self, unit_id: str) -> None:
         """Delete a marker that cannot be trusted, so that the unit is done again."""
+        discard_rollups(self.run_dir)
         self._place(unit_id).delete(missing_ok=True)
 
     def names(self) -> set[str]:
@@ -145,18 +152,33 @@ class Ledger:
     def read_all(self, unit_ids: Iterable[str]) -> Iterator[tuple[str, Marker | ArchiveError]]:
         """Yield each unit's marker, or why there is none, in the order asked for.
 
-        On object storage many are read at once; a bounded number is held at a time.
+        On object storage markers whose copies are in rollups are not read themselves, and of the others many
+        are read at once. A bounded number is held at a time.
         """
-        if self.folder.is_local or self.folder.is_memory:
+        if self.folder.is_local:
             for unit_id in unit_ids:
-                yield unit_id, self._read_or_error(unit_id)
+                yield unit_id, self._read_or_error(unit_id, None)
             return
+        sizes = self._sizes()
+        rollups = RollupReader(self.run_dir)
         pending = iter(unit_ids)
         with ThreadPoolExecutor(_READERS) as readers:
             while batch := list(islice(pending, _BATCH)):
-                yield from zip(batch, readers.map(self._read_or_error, batch), strict=True)
+                copies = [rollups.take(unit_id, sizes.get(unit_id, -1)) for unit_id in batch]
+                yield from zip(batch, readers.map(self._read_or_error, batch, copies), strict=True)
 
-    def _read_or_error(self, unit_id: str) -> Marker | ArchiveError:
+    def _sizes(self) -> dict[str, int]:
+        """Return the bytes of each marker that is there, by unit."""
+        try:
+            listing = self.folder.walk()
+            return {info.path.removesuffix(SUFFIX): info.size for info in listing if info.path.endswith(SUFFIX)}
+        except InvalidInput:
+            return {}
+
+    def _read_or_error(self, unit_id: str, copy: bytes | None) -> Marker | ArchiveError:
+        if copy is not None:
+            with suppress(ArchiveError):
+                return self._checked(unit_id, copy)
         try:
             return self.read(unit_id)
         except ArchiveError as error:

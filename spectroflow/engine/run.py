@@ -21,6 +21,7 @@ from spectroflow.engine.ledger import Ledger
 from spectroflow.engine.plan import Plan, secure
 from spectroflow.engine.processor import Processor
 from spectroflow.engine.progress import ProgressMeter
+from spectroflow.engine.rollup import RollupWriter
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError, Interrupted
 from spectroflow.storage import Location
@@ -268,9 +269,11 @@ def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteO
             listener(event)
 
     executor = _executor(plan, workshop, options, plan.unit_count - units_done, hear)
+    rollups = RollupWriter(workshop.run_dir)
     dispatcher = Dispatcher(
         executor,
         recall=workshop.recall,
+        keep=lambda outcome: rollups.add(outcome.line),
         attempts=options.attempts,
         unit_timeout=options.unit_timeout,
         max_condemned=options.max_condemned,
@@ -290,7 +293,8 @@ def _dispatch(plan: Plan, workshop: Workshop, named: set[str], options: ExecuteO
     try:
         executor.start()
         listeners += executor.listeners()
-        dispatcher.run(_pending(plan, named, options))
+        with rollups:
+            dispatcher.run(_pending(plan, named, options))
     finally:
         executor.stop()
     meter.tick(0, lambda: [], now=True)
