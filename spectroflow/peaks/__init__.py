@@ -11,6 +11,7 @@ compiled before.
 from __future__ import annotations
 
 from spectroflow.peaks.api import BatchFit, Fit, fit, fit_batch
+from spectroflow.peaks.curves import Curves, background, curves
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
 from spectroflow.peaks.refine import Refined, refine
 from spectroflow.peaks.settings import FitSettings, settings_for
@@ -20,11 +21,14 @@ __all__ = [
     "FIT_QUANTITIES",
     "LINE_PARAMETERS",
     "BatchFit",
+    "Curves",
     "Fit",
     "FitSettings",
     "Flag",
     "Refined",
     "area",
+    "background",
+    "curves",
     "fit",
     "fit_batch",
     "profile",

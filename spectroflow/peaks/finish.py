@@ -137,7 +137,11 @@ def write_lines(
     slots = out.shape[0]
     kept = min(lines, slots)
     chosen = ascending(-rows[:, 4])[:kept]
-    order = ascending(rows[chosen, 0])
+    centers = np.empty(kept)
     for k in range(kept):
-        out[k] = rows[chosen[order[k]]]
+        centers[k] = rows[chosen[k], 0]
+    order = ascending(centers)
+    for k in range(kept):
+        for j in range(11):
+            out[k, j] = rows[chosen[order[k]], j]
     return kept

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.signal.compiled import jit
-from spectroflow.signal.ordering import ascending, median
+from spectroflow.signal.ordering import ascending, kth_smallest, median
 
 Array = npt.NDArray[np.float64]
 
@@ -25,6 +25,8 @@ PLATEAU = 4
 PLATEAU_HEIGHT = 20.0
 #: This many zeros in a row at an end are padding.
 PADDING = 4
+#: No measured spectrum has less noise than this share of its range; what has less was computed.
+LEAST_NOISE = 1e-4
 
 AUTO, FROM_COUNTS, FROM_DIFFERENCES = 0, 1, 2
 
@@ -123,6 +125,14 @@ def rounding_step(y: Array) -> float:
 
 
 @jit()
+def middle_range(y: Array) -> float:
+    """Return the range of nearly all values: without the highest and lowest two in a hundred of every fourth."""
+    some = y[::4].copy()
+    cut = some.size // 50
+    return kth_smallest(some, some.size - 1 - cut) - kth_smallest(some, cut)
+
+
+@jit()
 def plateau_points(y: Array, noise: float) -> npt.NDArray[np.bool_]:
     """Return which points belong to a flat top at the highest value."""
     out = np.zeros(y.size, np.bool_)
@@ -187,8 +197,9 @@ def prepare(axis: Array, intensity: Array, sigma: Array, mode: int) -> tuple[Arr
             # Most neighbours are equal: rounded data, whose noise is at least that of rounding.
             noise = rounding_step(y) / np.sqrt(12.0)
         flags |= SIGMA_ESTIMATED
-    if not (noise > 1e-9 and np.isfinite(noise)):
-        noise = 1e-6
+    least = LEAST_NOISE * middle_range(y) if sigma.size == 0 else 0.0
+    if not (noise > max(least, 1e-9) and np.isfinite(noise)):
+        noise = max(least, 1e-6)
         flags |= NO_NOISE
     weight = np.ones(n)
     if s.size > 0:

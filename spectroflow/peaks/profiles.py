@@ -81,8 +81,22 @@ if COMPILED:
 
 @jit()
 def reach(x: Array, low: float, high: float) -> tuple[int, int]:
-    """Return the first index with ``x >= low`` and the first with ``x > high``."""
-    return int(np.searchsorted(x, low)), int(np.searchsorted(x, high, side="right"))
+    """Return the first index with ``x >= low`` and the first with ``x > high``, for ascending ``x``."""
+    start, stop = 0, x.size
+    while start < stop:
+        middle = (start + stop) // 2
+        if x[middle] < low:
+            start = middle + 1
+        else:
+            stop = middle
+    begin, stop = start, x.size
+    while start < stop:
+        middle = (start + stop) // 2
+        if x[middle] <= high:
+            start = middle + 1
+        else:
+            stop = middle
+    return begin, start
 
 
 @jit()

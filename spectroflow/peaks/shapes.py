@@ -118,15 +118,18 @@ def lorentz_share(eta: npt.ArrayLike) -> Array:
 
 
 def thompson_cox_hastings(gauss_fwhm: npt.ArrayLike, lorentz_fwhm: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return full width and Lorentzian fraction of the pseudo-Voigt nearest to a Voigt line.
+    """Return full width and Lorentzian fraction (of the height) of the pseudo-Voigt nearest to a Voigt line.
 
-    P. Thompson, D. E. Cox, J. B. Hastings, *J. Appl. Cryst.* **20** (1987) 79, equations for Gamma and eta.
+    P. Thompson, D. E. Cox, J. B. Hastings, *J. Appl. Cryst.* **20** (1987) 79, equations for Gamma and eta. Their
+    eta mixes profiles of unit area; here it is turned into the one that mixes profiles of unit height.
     """
     g, w = np.asarray(gauss_fwhm, dtype=np.float64), np.asarray(lorentz_fwhm, dtype=np.float64)
     fifth = g**5 + 2.69269 * g**4 * w + 2.42843 * g**3 * w**2 + 4.47163 * g**2 * w**3 + 0.07842 * g * w**4 + w**5
     fwhm: Array = fifth**0.2
     q = w / fwhm
-    eta: Array = q * (1.36603 + q * (-0.47719 + q * 0.11116))
+    of_area = q * (1.36603 + q * (-0.47719 + q * 0.11116))
+    lorentz, gauss = of_area / (np.pi / 2.0), (1.0 - of_area) / (0.5 * np.sqrt(np.pi / np.log(2.0)))
+    eta: Array = lorentz / (lorentz + gauss)
     return fwhm, eta
 
 

@@ -39,16 +39,18 @@ def despike(
     if values.size < 5 or not np.isfinite(sigma):
         return values, spikes
     for width in range(max_width, 0, -1):
-        for start in range(2, values.size - width - 1):
-            outer = values[start - 2 : start + width + 2]
-            if not np.all(np.isfinite(outer)) or np.any(spikes[start : start + width]):
-                continue
-            left, right = outer[1], outer[-2]
-            inner = outer[2:-2]
-            # A real line, however narrow, also lifts the points beside it.
-            flank = max(abs(left - outer[0]), abs(right - outer[-1]), abs(left - right))
-            rise = float(np.min(inner)) - max(left, right)
-            if rise > threshold * sigma and rise > 4.0 * flank and rise > 0:
-                values[start : start + width] = left + (right - left) * np.arange(1, width + 1) / (width + 1)
-                spikes[start : start + width] = True
+        span = values.size - width - 3
+        if span < 1:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(values, width + 4)
+        before, left, right, after = windows[:, 0], windows[:, 1], windows[:, -2], windows[:, -1]
+        # A real line, however narrow, also lifts the points beside it.
+        flank = np.maximum(np.maximum(np.abs(left - before), np.abs(right - after)), np.abs(left - right))
+        rise = windows[:, 2:-2].min(axis=1) - np.maximum(left, right)
+        with np.errstate(invalid="ignore"):
+            starts = np.flatnonzero((rise > threshold * sigma) & (rise > 4.0 * flank) & (rise > 0)) + 2
+        for start in starts:
+            a, b = values[start - 1], values[start + width]
+            values[start : start + width] = a + (b - a) * np.arange(1, width + 1) / (width + 1)
+            spikes[start : start + width] = True
     return values, spikes

@@ -56,7 +56,9 @@ def resample(
     local = steps[right - 1]
     limit = max(GAP_FACTOR * float(np.median(steps)), step)
     slack = 1e-9 * max(abs(x[0]), abs(x[-1]), step)
-    valid = (targets >= x[0] - slack) & (targets <= x[-1] + slack) & (local <= limit * (1 + 1e-9))
+    beside = np.minimum(np.abs(targets - x[right - 1]), np.abs(targets - x[right]))
+    measured = (local <= limit * (1 + 1e-9)) | (beside <= limit / (2 * GAP_FACTOR))
+    valid = (targets >= x[0] - slack) & (targets <= x[-1] + slack) & measured
     values = np.interp(targets, x, y)
     fine = valid & (local < step)
     if np.any(fine):
