@@ -22,6 +22,7 @@ from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.jobs.training_data import TrainingInput, modalities_for
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import describe, fit_generator
+from spectroflow.models.evaluation import evaluate_species
 from spectroflow.models.training import Figures, plan_networks, train_networks
 from spectroflow.storage import Location
 
@@ -125,6 +126,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
         directions=directions,
         card=_card(opened, fingerprint, seconds, time.process_time() - cpu_before, workers, directions),
     )
+    generator.card["held_out_r"] = evaluate_species(generator, batch=options.config.transfer.batch)
     save_generator(generator, target)
     (target / STATES).delete_tree()
     return Summary(
