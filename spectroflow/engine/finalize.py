@@ -114,7 +114,15 @@ def write_metrics(run_dir: Location, plan: Plan, totals: Totals, details: Mappin
         "seconds": round(seconds, 3),
         "details": dict(details),
     }
-    (run_dir / METRICS_NAME).write_bytes(json.dumps(tree, indent=1).encode(), durable=True)
+    data = json.dumps(tree, indent=1).encode()
+    for last in (False, False, True):
+        try:
+            (run_dir / METRICS_NAME).write_bytes(data, durable=True)
+            return
+        except FileNotFoundError:
+            # Another driver of the same run swept the half-written file away.
+            if last:
+                raise
 
 
 class _Sizes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -303,6 +304,30 @@ def test_memory_that_runs_out_condemns_the_row_that_takes_it(root):
     assert result.rows["total"] == 61
     rows = [failure.row for _, failure in all_failures(run_folder(root, result.run)) if failure.code == "OUT_OF_MEMORY"]
     assert rows == [20, 41]
+
+
+def test_drivers_that_do_the_same_run_at_once_do_no_harm(root, undisturbed):
+    context = multiprocessing.get_context("fork")
+    for _ in range(3):
+        drivers = [context.Process(target=_child, args=(root, {})) for _ in range(3)]
+        for driver in drivers:
+            driver.start()
+        for driver in drivers:
+            driver.join(60)
+        assert [driver.exitcode for driver in drivers] == [0, 0, 0]
+        assert content(root) == undisturbed
+        root.delete_tree()
+
+
+def test_a_clock_that_jumps_decides_nothing(root, undisturbed, monkeypatch):
+    jumps = itertools.cycle([4e9, 0.0, 1e9, -5.0])
+    monkeypatch.setattr("time.time", lambda: next(jumps))
+    heard = []
+    result = run(Numbers(61, misbehave={}), root, listener=heard.append)
+    assert result.rows == expected_rows(61)
+    assert 0 <= result.seconds < 60
+    assert all((event.eta_seconds or 0) >= 0 for event in heard if event.name() == "progress")
+    assert content(root) == undisturbed
 
 
 def test_interrupting_keeps_what_is_done(root, undisturbed):

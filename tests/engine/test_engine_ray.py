@@ -127,6 +127,7 @@ def test_records_that_kill_cost_only_themselves(root):
         assert not fine or np.array_equal(values, Numbers(61).compute(row))
 
 
+@pytest.mark.slow
 def test_a_record_that_hangs_is_found_by_its_time_limit(root, monkeypatch):
     monkeypatch.setattr("spectroflow.engine.dispatch._SHORTEST_PROBE", 1.0)
     heard = []
@@ -204,7 +205,8 @@ def test_what_the_cluster_can_never_give_is_refused_at_once(root, needs, message
 
 def test_workers_that_never_come_are_given_up(root, monkeypatch):
     blocker = ray.remote(num_cpus=4)(lambda: time.sleep(60)).remote()
-    monkeypatch.setattr("spectroflow.engine.ray.START_SECONDS", 2.0)
+    monkeypatch.setattr("spectroflow.engine.ray.START_SECONDS", 1.0)
+    monkeypatch.setattr("spectroflow.engine.ray._LOOK_SECONDS", 0.2)
     try:
         with pytest.raises(Unreachable, match="0 of at least 1 workers were ready"):
             run(Numbers(61), root)
