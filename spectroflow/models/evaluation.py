@@ -63,6 +63,7 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
         [table.sample[i] for i in rows],
         composition=data.composition[source][rows],
         track=track,
+        prepared=True,
         batch=batch,
         parts=True,
     )

@@ -206,18 +206,22 @@ class Generator:
         *,
         composition: Float | None = None,
         track: str = "spectrum",
+        prepared: bool = False,
         batch: int = 64,
         parts: bool = False,
     ) -> Generated:
         """Generate as if no material had been in the training.
 
         Each row whose label or sample the training knows is done by the one member that never saw it;
-        all others by all members. Parameters as for :meth:`generate`.
+        all others by all members. Parameters as for :meth:`generate`; ``prepared`` says that the values
+        went through :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
         """
         folds = [self.fold_of(*names) for names in zip(labels, samples or [""] * len(labels), strict=True)]
         everyone = tuple(range(self.config.folds))
         members = [everyone if fold is None else (fold,) for fold in folds]
-        return self._generate(values, valid, lines, (source, target), composition, track, members, batch, parts)
+        return self._generate(
+            values, valid, lines, (source, target), composition, track, members, batch, parts, prepared
+        )
 
     def _generate(
         self,
@@ -230,6 +234,7 @@ class Generator:
         members: Sequence[tuple[int, ...]],
         batch: int,
         parts: bool,
+        prepared: bool = False,
     ) -> Generated:
         source, target = direction
         self._check(values, valid, source, target, track)
@@ -249,8 +254,8 @@ class Generator:
                 padded_lines[:count] = lines[rows, :, :4]
             elements = np.full((batch, known.shape[1]), np.nan, np.float32)
             elements[:count] = known[rows]
-            prepared = prepare(padded, measured, self.modalities[source])
-            query = Query(prepared, measured, padded_lines, source, target, elements, track)
+            ready = padded if prepared else prepare(padded, measured, self.modalities[source])
+            query = Query(ready, measured, padded_lines, source, target, elements, track)
             speaks = np.zeros((batch, self.config.folds), bool)
             for row, who in enumerate(members[rows]):
                 speaks[row, list(who)] = True
