@@ -90,7 +90,8 @@ def is_saturated(intensity: FloatArray) -> bool:
         return False
     at_top = known == known.max()
     # A spectrum of few different values repeats its highest one by chance.
-    return bool(_longest_run(at_top) >= 4 and np.unique(known).size > 8 and np.count_nonzero(at_top) < known.size // 2)
+    held = int(np.count_nonzero(at_top))
+    return bool(4 <= held < known.size // 2 and _longest_run(at_top) >= 4 and np.unique(known).size > 8)
 
 
 def has_spikes(intensity: FloatArray) -> bool:

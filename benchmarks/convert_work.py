@@ -1,0 +1,171 @@
+"""The parts of the convert benchmark that need a process of their own.
+
+    python -m benchmarks.convert_work PART ARGUMENT...
+
+Each prints one JSON object; CPU time is that of the process, without its imports and its first compilation.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import resource
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REAL_COLUMNS = {"sample_id": "rruff_id", "label": "group"}
+
+
+def write_spectra(folder: Path, count: int, points: int) -> None:
+    """Write RRUFF-like Raman files, no two alike, a thousand to a folder."""
+    axis = np.linspace(100.0, 1300.0, points)
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        values = rng.normal(100.0, 3.0, points) + 4000.0 / (1.0 + ((axis - rng.uniform(200, 1200)) / 8.0) ** 2)
+        rows = "".join(f"{x:.4f}, {y:.3f}\n" for x, y in zip(axis.tolist(), values.tolist(), strict=True))
+        path = folder / f"{number // 1000:04d}" / f"Synthetic__S{number:06d}__Raman__532__Raman_Data_RAW__{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"##NAMES=Material {number % 997}\n##RRUFFID=S{number:06d}\n{rows}##END=\n")
+
+
+def _convert(source: str, archive: str, manifest: str | None, workers: int, listener: Any = None) -> Any:
+    from spectroflow.config import parse
+    from spectroflow.jobs.convert import convert
+    from spectroflow.jobs.options import JobOptions
+
+    tree: dict[str, Any] = {"engine": {"verify_fraction": 0.0}}
+    if manifest:
+        tree["convert"] = {"manifest_columns": REAL_COLUMNS}
+    options = JobOptions(parse(tree), workers=workers, **({"listener": listener} if listener else {}))
+    return convert([source], archive, manifest=manifest, options=options)
+
+
+def _warm(scratch: Path) -> None:
+    """Convert three files, so that everything is imported and compiled."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    write_spectra(scratch / "in", 3, 60)
+    axis = "".join(f"{x / 10:.1f} {x % 17}\n" for x in range(50, 200))
+    (scratch / "in" / "warm_xrd.xy").write_text(axis)
+    _convert(str(scratch / "in"), str(scratch / "archive"), None, 0)
+    shutil.rmtree(scratch)
+
+
+def convert(source: str, archive: str, manifest: str = "") -> dict[str, float]:
+    """Convert everything below a folder, inline; an archive that exists is brought up to date."""
+    _warm(Path(archive + ".warm"))
+    started, cpu = time.perf_counter(), time.process_time()
+    summary = _convert(source, archive, manifest or None, 0)
+    return {
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - started,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": summary.rows.total,
+        "ok": summary.rows.ok,
+    }
+
+
+def loadtxt(source: str, manifest: str = "") -> dict[str, float]:
+    """Only read the numbers of the same files with numpy."""
+    if manifest:
+        with Path(manifest).open(newline="") as file:
+            paths = [Path(manifest).parent / row["path"] for row in csv.DictReader(file)]
+    else:
+        paths = sorted(Path(source).rglob("*.txt"))
+    np.loadtxt(paths[0], delimiter=",", comments="##", encoding="utf-8")
+    cpu = time.process_time()
+    points = 0
+    for path in paths:
+        delimiter = None if path.suffix == ".xy" else ","
+        points += len(np.loadtxt(path, delimiter=delimiter, comments="##", encoding="utf-8"))
+    return {"cpu_s": time.process_time() - cpu, "rows": len(paths), "points": points}
+
+
+def on_ray(source: str, archive: str, workers: str) -> dict[str, float]:
+    """Convert on Ray; spectra per second from the first finished unit to the last."""
+    marks: list[float] = []
+
+    def listen(event: Any) -> None:
+        if event.name() == "unit_done":
+            marks.append(time.monotonic())
+
+    summary = _convert(source, archive, None, int(workers), listen)
+    seconds = marks[-1] - marks[0]
+    return {"units_per_s": (len(marks) - 1) / seconds, "units": len(marks), "rows": summary.rows.total}
+
+
+def fuzz(count: str, seed: str, data: str = "") -> dict[str, Any]:
+    """Read damaged files in this process with 256 MB above what it has; count what is not one of our errors."""
+    from benchmarks.mutations import mutations
+    from spectroflow.errors import RecordError
+    from spectroflow.formats import detect, get, to_record
+    from spectroflow.modality import builtin
+
+    seeds = fuzz_seeds(Path(data) if data else None)
+    raman = builtin()["raman"]
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + (256 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    outcomes: Counter[str] = Counter()
+    failures: list[str] = []
+    slowest = 0.0
+    for origin, number, damaged in mutations(seeds, int(count), int(seed)):
+        started = time.process_time()
+        try:
+            entry = detect(damaged[: 64 << 10], origin.name) or get(origin.format)
+            with np.errstate(all="ignore"):
+                entry.probe(damaged, origin.name)
+                for record in entry.read(damaged, origin.name)[:5]:
+                    to_record(record, raman)
+            outcomes["ok"] += 1
+        except RecordError as error:
+            outcomes[error.code] += 1
+            if not (error.message and error.remedy):
+                failures.append(f"{origin.name} {number}: {error.code} without a reason")
+        except Exception as error:
+            failures.append(f"{origin.name} {number}: {type(error).__name__}: {error}")
+        took = time.process_time() - started
+        slowest = max(slowest, took)
+        if took > 2.0:
+            failures.append(f"{origin.name} {number}: {took:.1f} s")
+    return {"files": sum(outcomes.values()) + len(failures), "failures": failures[:20], "failed": len(failures),
+            "slowest_s": slowest, "outcomes": outcomes, "formats": len({seed.format for seed in seeds})}  # fmt: skip
+
+
+def fuzz_seeds(data: Path | None) -> list[Any]:
+    """Return whole files of every format: the smaller ones of the pack, and some made here."""
+    from benchmarks.mutations import Seed
+    from spectroflow.formats import detect
+    from spectroflow.formats.jcamp_writer import write_jcamp
+    from spectroflow.modality import builtin
+
+    axis = np.linspace(400.0, 1800.0, 200)
+    rng = random.Random(5)
+    rows = b"".join(b"%d.25, %d\n" % (i, rng.randrange(9999)) for i in range(300))
+    seeds = [
+        Seed("a.txt", "rruff", b"##NAMES=Quartz\n##RRUFFID=R1\n" + rows),
+        Seed("a.csv", "columns", b"wavenumber, absorbance\n" + rows),
+        Seed("a.jdx", "jcamp", write_jcamp(axis, np.sin(axis), builtin()["ir"], {"label": "x"})),
+    ]
+    found: dict[str, list[Seed]] = {}
+    for path in sorted((data / "formats").rglob("*")) if data else []:
+        if path.is_file() and path.stat().st_size < 400_000:
+            content = path.read_bytes()
+            entry = detect(content[: 64 << 10], path.name)
+            if entry is not None:
+                found.setdefault(entry.name, []).append(Seed(path.name, entry.name, content))
+    for each in found.values():
+        seeds += sorted(each, key=lambda seed: len(seed.data))[:12]
+    return seeds
+
+
+if __name__ == "__main__":
+    parts = {"convert": convert, "loadtxt": loadtxt, "on_ray": on_ray, "fuzz": fuzz}
+    print(json.dumps(parts[sys.argv[1]](*sys.argv[2:])))
