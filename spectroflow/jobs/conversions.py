@@ -13,6 +13,7 @@ from spectroflow.archive import SegmentEntry, Version, add_segments
 from spectroflow.archive.commit import Change
 from spectroflow.archive.records import read_part
 from spectroflow.archive.segment import records_key
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import PLAN_NAME, Plan, load_plan
 from spectroflow.engine.run import RUNS_FOLDER, run_folder
 from spectroflow.errors import CommitConflict
@@ -45,7 +46,7 @@ def unfinished_run(root: Location, base: Version, command: dict[str, Any], confi
 
     Finishing it first keeps the work of a night that was cut short even if more files came since. Only
     a run counts whose catalogue was saved, since that is written after all of its planned rows, and
-    which began from what the archive is still made of.
+    which began from what the archive is still made of, with the same configuration and code.
     """
     runs = root / RUNS_FOLDER
     done = {entry.run for entry in base.segments}
@@ -60,7 +61,7 @@ def unfinished_run(root: Location, base: Version, command: dict[str, Any], confi
         if not (runs / name / PLAN_NAME).exists():
             continue
         plan = load_plan(runs / name)
-        same = plan.command == command and plan.config == config
+        same = plan.command == command and plan.config == config and plan.digests["code"] == code_digest()
         if same and plan.payload["catalogues"] == list(base.catalogues):
             return plan
     return None

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from spectroflow.archive import SegmentEntry, Version, commit, latest_version
 from spectroflow.archive.segment import create_segment
 from spectroflow.config import Config
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.run import run_folder
 from spectroflow.engine.unit import Group
@@ -141,7 +142,7 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
         groups=groups,
         unit_shards=config.engine.unit_shards,
         payload={"catalogues": list(base.catalogues), "replaced": list(found.replaced)},
-        digests={name: _table_digest(found.rows[name]) for name in counts},
+        digests={"code": code_digest(), **{name: _table_digest(found.rows[name]) for name in counts}},
         estimate=Estimate(
             units=sum(group.count(config.engine.unit_shards) for group in groups),
             rows=sum(counts.values()),

@@ -15,6 +15,7 @@ from spectroflow import status
 from spectroflow.archive import Archive, LayerEntry, add_layers, commit
 from spectroflow.archive.layer import EVALUATION, create_layer
 from spectroflow.config import digest
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Resources
 from spectroflow.engine.unit import Group
@@ -210,6 +211,7 @@ def _plan(opened: Archive, judgements: dict[str, Judgement], model: str, options
         config={"modality": options.config.modality, "batch": options.config.transfer.batch},
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
+        digests={"code": code_digest()},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),
             rows=sum(group.rows for group in groups),

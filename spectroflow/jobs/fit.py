@@ -15,6 +15,7 @@ from spectroflow.archive.arrays import Array, Layout, read_rows
 from spectroflow.archive.layer import LINES, create_layer, layer_path, lines_layout
 from spectroflow.archive.segment import spectra_path
 from spectroflow.config import Config, digest
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
@@ -225,7 +226,7 @@ def _plan(opened: Archive, layers: dict[str, SegmentEntry], digests: dict[str, s
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
         payload={"segments": {name: segment.id for name, segment in layers.items()}},
-        digests={"modalities": digest(digests)},
+        digests={"code": code_digest(), "modalities": digest(digests)},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),
             rows=sum(group.rows for group in groups),

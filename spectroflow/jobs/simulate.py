@@ -11,6 +11,7 @@ from spectroflow.archive import SegmentEntry, add_segments, commit, latest_versi
 from spectroflow.archive.arrays import Layout
 from spectroflow.archive.segment import create_segment, segment_layout
 from spectroflow.config import Config
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
@@ -142,6 +143,7 @@ def _simulate_archive(out: str, chosen: tuple[str, ...], options: JobOptions) ->
         config={"simulate": config.simulate.model_dump(mode="json"), "modality": config.modality},
         groups=groups,
         unit_shards=config.engine.unit_shards,
+        digests={"code": code_digest()},
         estimate=Estimate(
             units=sum(group.count(config.engine.unit_shards) for group in groups),
             rows=sum(counts.values()),
@@ -152,8 +154,13 @@ def _simulate_archive(out: str, chosen: tuple[str, ...], options: JobOptions) ->
     if options.dry_run:
         return planned("simulate", plan, root)
     segments = {name: f"{plan.run}-{name}" for name in chosen}
-    if any(entry.run == plan.run for entry in latest_version(root).segments):
+    earlier = {entry.run for entry in latest_version(root).segments}
+    if plan.run in earlier:
         return nothing_to_do("simulate", root, "this archive was simulated before")
+    if earlier:
+        raise UsageError(
+            "the archive holds other spectra already", where=str(root), remedy="Simulate into an archive of its own."
+        )
 
     def prepare() -> None:
         for name, segment in segments.items():

@@ -16,6 +16,7 @@ from spectroflow.archive.arrays import Array, Layout
 from spectroflow.archive.records import encode, record_digest
 from spectroflow.archive.segment import create_segment, records_key, segment_layout
 from spectroflow.config import Config, digest
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
@@ -325,7 +326,7 @@ def _plan(
         config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
-        digests={"model": model_digest},
+        digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),
             rows=sum(group.rows for group in groups),
