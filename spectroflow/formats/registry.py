@@ -79,6 +79,7 @@ def _builtin() -> tuple[Format, ...]:
     from spectroflow.formats.asp import Asp
     from spectroflow.formats.brml import Brml
     from spectroflow.formats.bruker_raw import BrukerRaw
+    from spectroflow.formats.dif import Dif
     from spectroflow.formats.jcamp import Jcamp
     from spectroflow.formats.nexus import Nexus
     from spectroflow.formats.openspecy import OpenSpecy
@@ -94,7 +95,7 @@ def _builtin() -> tuple[Format, ...]:
     from spectroflow.formats.xy import ColumnsText
 
     # Formats that a signature proves come before those that only a name suggests; plain columns take the rest.
-    certain = (Rruff(), Opus(), Wdf(), Spa(), BrukerRaw(), Nexus(), Xrdml(), Rod(), Uxd(), Jcamp(), OpenSpecy())
+    certain = (Rruff(), Dif(), Opus(), Wdf(), Spa(), BrukerRaw(), Nexus(), Xrdml(), Rod(), Uxd(), Jcamp(), OpenSpecy())
     return (*certain, Spc(), Brml(), Rasx(), Asp(), ColumnsText())
 
 
