@@ -138,6 +138,7 @@ def plan_sources(
         merged = merge(listing, previous.table, comparison, looker.look(listing, comparison))
     table, planned = settle_duplicates(merged, previous.table)
     rows = planned_rows(table, planned)
+    pa.default_memory_pool().release_unused()
     if UNKNOWN in rows:
         rows[UNKNOWN] = _explained(rows[UNKNOWN], modalities)
     catalogue = Catalogue(table, fingerprint())

@@ -84,6 +84,8 @@ def merge(listing: pa.Table, previous: pa.Table, comparison: Comparison, found: 
         pa.array(np.zeros(gone.num_rows, dtype=bool)),
     )
     now = pa.table([there[name] for name in catalogue.SCHEMA.names], schema=catalogue.SCHEMA)
+    if not gone.num_rows:
+        return Merged(now, fresh, comparison.before)  # the listing is sorted already
     table = pa.concat_tables([now, gone]).combine_chunks()
     order = pc.sort_indices(table["source"])
     rows = integers(order)
@@ -105,15 +107,15 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     The catalogue's rows with ``code`` and ``duplicate_of`` settled, and which rows are to be planned.
     """
     table = merged.table
-    code = np.array(table["code"].to_pylist(), dtype=object)
+    ok, duplicate = (is_true(pc.equal(table["code"], name)) for name in ("OK", "DUPLICATE"))
     present = is_true(table["present"])
-    planned = merged.fresh & ~np.isin(code, NOT_ROWS)
-    archived = ~merged.fresh & (code == "OK")
-    eligible = ((code == "OK") | (code == "DUPLICATE")) & (present | archived)
+    planned = merged.fresh & ~is_true(pc.is_in(table["code"], value_set=pa.array(NOT_ROWS)))
+    archived = ~merged.fresh & ok
+    eligible = (ok | duplicate) & (present | archived)
     rows = np.flatnonzero(eligible)
     if rows.size == 0:
         return table, planned
-    was_ok = np.zeros(len(code), dtype=bool)
+    was_ok = np.zeros(table.num_rows, dtype=bool)
     known = merged.before >= 0
     was_ok[known] = is_true(pc.equal(previous["code"].take(pa.array(merged.before[known])), "OK"))
     rank = np.where(archived, 0, np.where(was_ok, 1, 2))[rows]
@@ -125,26 +127,29 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     winner = np.empty(rows.size, dtype=np.int64)
     winner[order] = rows[order][first][np.cumsum(first) - 1]
     loses = (winner != rows) & ~archived[rows]
-    promoted = (winner == rows) & (code[rows] == "DUPLICATE") & ~merged.fresh[rows]
-    planned[rows[promoted]] = True
-    code[rows[~loses]] = "OK"
-    code[rows[loses]] = "DUPLICATE"
-    source_of = np.full(len(code), -1, dtype=np.int64)
+    planned[rows[(winner == rows) & duplicate[rows] & ~merged.fresh[rows]]] = True
+    if not loses.any() and not duplicate.any():
+        return table, planned
+    settled = np.full(table.num_rows, 2)
+    settled[rows] = np.where(loses, 1, 0)
+    code = pc.choose(pa.array(settled), "OK", "DUPLICATE", table["code"].combine_chunks())
+    source_of = np.full(table.num_rows, -1, dtype=np.int64)
     source_of[rows[loses]] = winner[loses]
     duplicate_of = pc.fill_null(table["source"].take(pa.array(source_of, mask=source_of < 0)), "")
-    for name, values in (("code", pa.array(code, pa.string())), ("duplicate_of", duplicate_of)):
+    for name, values in (("code", code), ("duplicate_of", duplicate_of)):
         table = table.set_column(table.schema.get_field_index(name), catalogue.SCHEMA.field(name), values)
     return table, planned
 
 
 def planned_rows(table: pa.Table, planned: BoolArray) -> dict[str, pa.Table]:
     """Return one row per record of the planned sources, by modality, sorted by source and record."""
-    chosen = table.filter(pa.array(planned)).combine_chunks()
+    # Copies are avoided where nothing would change: a first run plans every row of a large catalogue.
+    chosen = (table if planned.all() else table.filter(pa.array(planned))).combine_chunks()
     parents = integers(pc.list_parent_indices(chosen["modalities"]))
     counts = integers(pc.list_value_length(chosen["modalities"]))
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if counts.size else counts
     modality = pc.list_flatten(chosen["modalities"])
-    wide = chosen.take(pa.array(parents))
+    wide = chosen if (counts == 1).all() else chosen.take(pa.array(parents))
     unknown = pc.and_(pc.equal(modality, UNKNOWN), pc.equal(wide["code"], "OK"))
     columns = {name: wide[name] for name in ROW_SCHEMA.names if name in wide.schema.names}
     columns["modality"] = modality
@@ -152,7 +157,7 @@ def planned_rows(table: pa.Table, planned: BoolArray) -> dict[str, pa.Table]:
     columns["records"] = pa.array(counts[parents].astype(np.int32))
     columns["status"] = pc.if_else(unknown, "UNKNOWN_MODALITY", wide["code"])
     rows = pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
-    return {
-        name: rows.filter(pc.equal(rows["modality"], name)).combine_chunks()
-        for name in sorted(pc.unique(rows["modality"]).to_pylist())
-    }
+    names = sorted(pc.unique(rows["modality"]).to_pylist())
+    if len(names) == 1:
+        return {names[0]: rows}
+    return {name: rows.filter(pc.equal(rows["modality"], name)).combine_chunks() for name in names}
