@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.peaks.normal import dot, factor, solve
+from spectroflow.signal.baseline import arpls_kernel
 from spectroflow.signal.compiled import jit
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+
+#: Coefficients of the spline: enough for what fluorescence and air scatter do, too few to follow a line.
+BACKGROUND_TERMS = 10
 
 
 @jit()
@@ -74,4 +78,27 @@ def background_values(points: int, basis: Array, spans: Index, beta: Array) -> A
         row, part = basis[k, spans[k, 0] : spans[k, 1]], out[spans[k, 0] : spans[k, 1]]
         for i in range(row.size):
             part[i] += beta[k] * row[i]
+    return out
+
+
+@jit()
+def first_background(y: Array) -> Array:
+    """Return a stiff arPLS background, computed on block means where there are many points."""
+    n = y.size
+    block = max(1, n // 256)
+    blocks = n // block
+    coarse = np.empty(blocks)
+    for b in range(blocks):
+        total = 0.0
+        for i in range(b * block, (b + 1) * block):
+            total += y[i]
+        coarse[b] = total / block
+    period = 2.0 * blocks / (BACKGROUND_TERMS - 3)
+    z = arpls_kernel(coarse, np.ones(blocks), (period / (2.0 * np.pi)) ** 4, 30, 1e-2)
+    out = np.empty(n)
+    for i in range(n):
+        t = (i + 0.5) / block - 0.5
+        k = min(max(int(np.floor(t)), 0), blocks - 2)
+        u = t - k
+        out[i] = (1.0 - u) * z[k] + u * z[k + 1]
     return out

@@ -63,9 +63,15 @@ def background(axis: npt.ArrayLike, intensity: npt.ArrayLike, lines: npt.ArrayLi
     array
         Shape ``(points,)``; NaN where the axis is not finite, 0 everywhere without a background.
     """
-    from spectroflow.peaks.background import background_values, fit_linear, spline_basis
+    from spectroflow.peaks.background import (
+        BACKGROUND_TERMS,
+        background_values,
+        first_background,
+        fit_linear,
+        spline_basis,
+    )
     from spectroflow.peaks.prepare import prepare
-    from spectroflow.peaks.row import BACKGROUND_TERMS, first_background, weight_with_model_error
+    from spectroflow.peaks.weights import first_weights
 
     x, y = np.asarray(axis, dtype=np.float64), np.asarray(intensity, dtype=np.float64)
     out = np.where(np.isfinite(x), 0.0, np.nan)
@@ -77,10 +83,7 @@ def background(axis: npt.ArrayLike, intensity: npt.ArrayLike, lines: npt.ArrayLi
     if settings.baseline == "spline":
         basis, spans = spline_basis(xs.size, BACKGROUND_TERMS)
         beta, _ = fit_linear(values, weight, basis, spans)
-        if plan.model_error > 0:
-            weight = weight_with_model_error(
-                ys - background_values(xs.size, basis, spans, beta), weight, plan.model_error
-            )
+        weight, _ = first_weights(ys - background_values(xs.size, basis, spans, beta), weight, plan.model_error)
         rest = ys - render(xs, lines, settings.rendered_shape, settings.wavelengths) / noise
         beta, _ = fit_linear(rest, weight, basis, spans)
         values = background_values(xs.size, basis, spans, beta)

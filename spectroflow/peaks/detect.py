@@ -15,10 +15,6 @@ Index = npt.NDArray[np.int64]
 FILTER_REACH = 4.0
 #: Two maxima count as two lines where the response falls between them by this many noise units.
 PROMINENCE = 4.0
-#: One tenth of all standard normal values lie within this.
-TENTH = 0.12566134685507402
-#: Filters that answer to the noise by more than this factor too strongly show that it is correlated.
-COLOURED = 1.6
 
 
 @jit()
@@ -121,16 +117,11 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
     responses = np.empty((levels, n))
     norms = np.empty(levels)
     usable = 0
-    colour = 1.0
     for level in range(levels):
         taps = filter_taps(scales[level])
         if 2 * taps.size > n and level > 0:
             break
         responses[level] = respond(r, taps)
-        if level < 2:
-            noise = response_noise(responses[level], 0.1, TENTH)
-            if noise > COLOURED:
-                colour = max(colour, noise)
         norms[level] = taps[0]
         usable += 1
     places = np.empty(limit, np.int64)
@@ -138,7 +129,7 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
     count = 0
     fresh = np.empty(limit, np.int64)
     for level in range(usable):
-        number = maxima(responses[level], threshold * colour, PROMINENCE * colour, fresh)
+        number = maxima(responses[level], threshold, PROMINENCE, fresh)
         before = count
         for f in range(number):
             nearest = -1
@@ -156,9 +147,12 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
                     places[count] = fresh[f]
                     best[count] = level
                     count += 1
-            elif near == 1 and responses[level, fresh[f]] > responses[best[nearest], places[nearest]]:
-                if distance <= scales[level]:
-                    best[nearest] = level
+            elif (
+                near == 1
+                and distance <= scales[level]
+                and responses[level, fresh[f]] > responses[best[nearest], places[nearest]]
+            ):
+                best[nearest] = level
     found = np.empty((limit, 4))
     order = ascending(places[:count].astype(np.float64))
     for k in range(count):
@@ -171,7 +165,7 @@ def candidates(r: Array, scales: Array, threshold: float, limit: int) -> tuple[A
         found[k, 0] = refined(responses[level], place)
         found[k, 1] = responses[level, place] / answer
         found[k, 2] = width
-        found[k, 3] = responses[level, place] / colour
+        found[k, 3] = responses[level, place]
     return found, count
 
 
@@ -194,7 +188,7 @@ def estimated_width(responses: Array, scales: Array, norms: Array, usable: int, 
                 sigma = np.sqrt(square) if square > 0.0 else (0.5 * s1 if ratio > 1.0 else 3.0 * s1)
         elif r2 <= 0.0:
             sigma = 0.7 * s1
-    return 2.3548 * min(max(sigma, 0.4 * s1), 3.0 * s1)
+    return float(2.3548 * min(max(sigma, 0.4 * s1), 3.0 * s1))
 
 
 @jit()
@@ -206,8 +200,12 @@ def refined(response: Array, place: int) -> float:
     bend = a - 2.0 * b + c
     if bend >= 0.0:
         return float(place)
-    return place + min(max(0.5 * (a - c) / bend, -0.5), 0.5)
+    return float(place + min(max(0.5 * (a - c) / bend, -0.5), 0.5))
 
 
 if not COMPILED:
-    from spectroflow.peaks.plain import respond
+    from spectroflow.peaks import plain
+
+    globals().update(
+        respond=plain.respond,
+    )

@@ -32,14 +32,43 @@ def unit_area(shape: int, fwhm: float, s: float) -> float:
     if shape == VOIGT:
         sigma, gamma, _, _ = voigt_widths(fwhm, s)
         top, _ = faddeeva(0.0, gamma / (sigma * np.sqrt(2.0)))
-        return sigma * np.sqrt(2.0 * np.pi) / top
-    return fwhm * (s * LORENTZ_AREA + (1.0 - s) * GAUSS_AREA)
+        return float(sigma * np.sqrt(2.0 * np.pi) / top)
+    return float(fwhm * (s * LORENTZ_AREA + (1.0 - s) * GAUSS_AREA))
 
 
 @jit()
 def mixing(q: float) -> tuple[float, float]:
     """Return the mixing parameter of a Lorentzian share by Thompson, Cox and Hastings, and its slope."""
     return q * (1.36603 + q * (-0.47719 + q * 0.11116)), 1.36603 + q * (-0.95438 + q * 0.33348)
+
+
+@jit()
+def lorentz_share(eta: float) -> float:
+    """Return the Lorentzian share of the width that has the mixing parameter ``eta``.
+
+    Inverts P. Thompson, D. E. Cox, J. B. Hastings (1987): ``eta = 1.36603 q - 0.47719 q**2 + 0.11116 q**3``.
+    """
+    q = eta
+    for _ in range(20):
+        f = q * (1.36603 + q * (-0.47719 + q * 0.11116)) - eta
+        q -= f / (1.36603 + q * (-0.95438 + q * 0.33348))
+    return min(max(q, 0.0), 1.0)
+
+
+@jit()
+def hold_bounds(matrix: Array, first: Index, p: Array, low: Array, high: Array, size: int) -> None:
+    """Take parameters on their bounds, and those that change nothing, out of a normal matrix."""
+    for i in range(size):
+        held = matrix[i, i] <= 0.0
+        if i < p.size and (p[i] <= low[i] or p[i] >= high[i]):
+            held = True
+        if held:
+            for j in range(first[i], i):
+                matrix[i, j] = 0.0
+            for j in range(i + 1, size):
+                if first[j] <= i:
+                    matrix[j, i] = 0.0
+            matrix[i, i] = 1.0
 
 
 @jit()
@@ -63,7 +92,7 @@ def write_lines(
     if lines == 0:
         return 0
     size = p.size + beta.size
-    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    terms = weighted_terms(x, weight, basis, beta, controls)
     matrix, _, first = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
     held = np.zeros(size, np.bool_)
     for i in range(size):
@@ -144,4 +173,4 @@ def write_lines(
     for k in range(kept):
         for j in range(11):
             out[k, j] = rows[chosen[order[k]], j]
-    return kept
+    return int(kept)

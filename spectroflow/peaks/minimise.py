@@ -134,7 +134,7 @@ def weighted_residual(y: Array, fitted: Array, weight: Array) -> tuple[Array, fl
 
 
 @jit()
-def weighted_terms(x: Array, weight: Array, basis: Array, spans: Index, beta: Array, controls: Controls) -> Array:
+def weighted_terms(x: Array, weight: Array, basis: Array, beta: Array, controls: Controls) -> Array:
     """Return the derivatives by the background's coefficients, times the weights."""
     out = np.zeros((beta.size, x.size))
     for k in range(beta.size):
@@ -342,7 +342,7 @@ def minimise(
         return chi2, 0, CONVERGED
     damping = 1e-3
     growth = 2.0
-    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    terms = weighted_terms(x, weight, basis, beta, controls)
     block = terms_block(terms, spans)
     matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
     trial = p.copy()
@@ -371,7 +371,7 @@ def minimise(
                 damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 1e-12)
                 growth = 2.0
                 if controls.background == EXPONENTIAL:
-                    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+                    terms = weighted_terms(x, weight, basis, beta, controls)
                     block = terms_block(terms, spans)
                 matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
                 continue
@@ -385,4 +385,10 @@ def minimise(
 
 
 if not COMPILED:
-    from spectroflow.peaks.plain import bounded_step, predicted_decrease, weighted_residual
+    from spectroflow.peaks import plain
+
+    globals().update(
+        bounded_step=plain.bounded_step,
+        predicted_decrease=plain.predicted_decrease,
+        weighted_residual=plain.weighted_residual,
+    )

@@ -205,12 +205,14 @@ def covariance_block(lower: Array, first: Index, size: int, at: int, out: Array,
 
 
 if not COMPILED:
-    from spectroflow.peaks.plain import (  # type: ignore[assignment]
-        self_block,
-        cross_block,
-        mixed_block,
-        dot,
-        factor,
-        solve,
-        covariance_block,
+    from spectroflow.peaks import plain
+
+    globals().update(
+        self_block=plain.self_block,
+        cross_block=plain.cross_block,
+        mixed_block=plain.mixed_block,
+        dot=plain.dot,
+        factor=plain.factor,
+        solve=plain.solve,
+        covariance_block=plain.covariance_block,
     )

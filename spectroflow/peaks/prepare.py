@@ -110,7 +110,7 @@ def second_difference_sigma(y: Array) -> float:
     d = np.empty(n - 2)
     for i in range(n - 2):
         d[i] = abs(y[i] - 2.0 * y[i + 1] + y[i + 2])
-    return median(d) / MAD_SECOND_DIFFERENCE
+    return float(median(d) / MAD_SECOND_DIFFERENCE)
 
 
 @jit()
@@ -180,8 +180,8 @@ def prepare(axis: Array, intensity: Array, sigma: Array, mode: int) -> tuple[Arr
     largest = np.max(np.abs(y))
     if largest == 0.0:
         return x, y, np.ones(n), 0.0, nowhere, flags | NO_NOISE
+    counts = mode == FROM_COUNTS or (mode == AUTO and sigma.size == 0 and look_like_counts(y))
     y = y / largest
-    counts = mode == FROM_COUNTS or (mode == AUTO and sigma.size == 0 and look_like_counts(y * largest))
     if s.size > 0:
         s = s / largest
         noise = median(s)

@@ -35,19 +35,19 @@ if COMPILED:
     from numba.extending import intrinsic
 
     @intrinsic
-    def _as_float(context: Any, value: Any) -> Any:
+    def _as_float(context: Any, value: Any) -> Any:  # noqa: ARG001
         """Reinterpret the bits of an int64 as a float64."""
 
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.bitcast(args[0], ir.DoubleType())
 
         return types.float64(types.int64), code
 
     @intrinsic
-    def _as_int(context: Any, value: Any) -> Any:
+    def _as_int(context: Any, value: Any) -> Any:  # noqa: ARG001
         """Reinterpret the bits of a float64 as an int64."""
 
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.bitcast(args[0], ir.IntType(64))
 
         return types.int64(types.float64), code
@@ -76,7 +76,7 @@ if COMPILED:
         s = s * rest + 0.5
         s = s * rest + 1.0
         s = s * rest + 1.0
-        return s * _as_float((_as_int(shifted) + 1023) << 52)
+        return float(s * _as_float((_as_int(shifted) + 1023) << 52))
 
 
 @jit()
@@ -169,4 +169,9 @@ def _lorentz_part(
 
 
 if not COMPILED:
-    from spectroflow.peaks.plain import add_pseudo_voigt, pseudo_voigt_derivatives
+    from spectroflow.peaks import plain
+
+    globals().update(
+        add_pseudo_voigt=plain.add_pseudo_voigt,
+        pseudo_voigt_derivatives=plain.pseudo_voigt_derivatives,
+    )

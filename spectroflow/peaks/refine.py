@@ -124,7 +124,9 @@ def refine(
     if shape not in SHAPES:
         raise UsageError(f"there is no line shape {shape!r}", remedy=f"Use one of {', '.join(SHAPES)}.")
     if bounds is None:
-        low = np.column_stack((table[:, 0] - table[:, 2], np.zeros(len(table)), 0.1 * table[:, 2], np.zeros(len(table))))
+        low = np.column_stack(
+            (table[:, 0] - table[:, 2], np.zeros(len(table)), 0.1 * table[:, 2], np.zeros(len(table)))
+        )
         high = np.column_stack(
             (table[:, 0] + table[:, 2], np.full(len(table), np.inf), 10 * table[:, 2], np.ones(len(table)))
         )
@@ -167,10 +169,8 @@ def refine(
     for _ in range(POLISHING_STEPS if exact else 0):
         # Close to the minimum chi-square is flat to rounding; the step itself still says where to go.
         residual, _ = weighted_residual(y, model(x, p, len(table), basis, spans, beta, controls), weight)
-        terms = weighted_terms(x, weight, basis, spans, beta, controls)
-        matrix, gradient, envelope = assemble(
-            x, weight, residual, p, terms, terms_block(terms, spans), spans, controls
-        )
+        terms = weighted_terms(x, weight, basis, beta, controls)
+        matrix, gradient, envelope = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
         step, solved = bounded_step(matrix, gradient, envelope, gradient.size, 0.0, p, low, high)
         whole = np.concatenate((p, beta))
         change = np.max(np.abs(step) / np.maximum(np.abs(whole), 1e-300))

@@ -118,4 +118,4 @@ def penalty(points: int, after: float, local_points: int, parameters: int) -> fl
     that misfit.
     """
     reduced = after / max(local_points - parameters, 1)
-    return 4.0 * np.log(points) * (reduced if reduced > 1.5 else 1.0)
+    return float(4.0 * np.log(points) * (reduced if reduced > 1.5 else 1.0))

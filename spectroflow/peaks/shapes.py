@@ -60,8 +60,8 @@ def area(height: npt.ArrayLike, fwhm: npt.ArrayLike, eta: npt.ArrayLike, shape: 
         return result
     if shape in ("gaussian", "lorentzian"):
         s = np.full_like(s, 0.0 if shape == "gaussian" else 1.0)
-    result = h * w * (s * np.pi / 2.0 + (1.0 - s) * 0.5 * np.sqrt(np.pi / np.log(2.0)))
-    return result
+    areas: Array = h * w * (s * np.pi / 2.0 + (1.0 - s) * 0.5 * np.sqrt(np.pi / np.log(2.0)))
+    return areas
 
 
 def render(

@@ -152,7 +152,7 @@ if not COMPILED:
     def faddeeva(x: float, y: float) -> tuple[float, float]:
         """Return the real and imaginary part of ``w(x + iy)``."""
         value = wofz(x + 1j * y)
-        return value.real, value.imag
+        return float(value.real), float(value.imag)
 
     def _fill(
         x: Array,

@@ -42,11 +42,11 @@ class TestNoise:
         assert np.isnan(noise_sigma([1.0, 2.0]))
         assert noise_sigma(np.zeros(20)) == 0.0
         assert noise_sigma(np.full(20, 3.0)) == 0.0
-        assert np.isfinite(noise_sigma(np.random.default_rng(0).normal(size=50) * 1e308))
+        assert np.isfinite(noise_sigma(np.random.default_rng(0).uniform(-1.7, 1.7, size=50) * 1e308))
 
 
 class TestBackground:
-    @pytest.mark.parametrize("n", [5, 6, 20, 600])
+    @pytest.mark.parametrize("n", [20, 60, 600])
     @pytest.mark.parametrize("lam", [1e2, 1e5])
     @pytest.mark.filterwarnings("ignore")
     def test_equals_pybaselines(self, n: int, lam: float) -> None:
@@ -137,7 +137,9 @@ class TestSpikes:
     def test_the_narrowest_line_stays(self) -> None:
         for shift in (0.0, 0.25, 0.5):
             x = np.arange(200.0)
-            y = 500 * np.exp(-4 * np.log(2) * ((x - 100 - shift) / 1.9) ** 2) + np.random.default_rng(1).normal(size=200)
+            y = 500 * np.exp(-4 * np.log(2) * ((x - 100 - shift) / 1.9) ** 2) + np.random.default_rng(1).normal(
+                size=200
+            )
             assert not despike(y)[1].any()
 
     def test_short_or_empty(self) -> None:
