@@ -195,7 +195,7 @@ def _one_driver(
                 next_kill = now + rng.uniform(0.2, 2.0) if pids else None
     except EOFError:
         driver.join()
-        return None, killed
+        raise RuntimeError(f"a driver ended by itself with exit code {driver.exitcode}") from None
 
 
 def _kill(pid: int) -> None:
