@@ -119,9 +119,8 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     known = merged.before >= 0
     was_ok[known] = is_true(pc.equal(previous["code"].take(pa.array(merged.before[known])), "OK"))
     rank = np.where(archived, 0, np.where(was_ok, 1, 2))[rows]
-    kinds = pc.binary_join(table["modalities"], ",")
-    identity = pc.binary_join_element_wise(table["content"], kinds, "|").take(pa.array(rows))
-    group = integers(identity.combine_chunks().dictionary_encode().indices)
+    content, kinds = (_codes(values)[rows] for values in (table["content"], pc.binary_join(table["modalities"], ",")))
+    group = content * (int(kinds.max()) + 1) + kinds
     order = np.lexsort((rows, rank, group))
     first = np.concatenate([[True], np.diff(group[order]) != 0])
     winner = np.empty(rows.size, dtype=np.int64)
@@ -139,6 +138,12 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     for name, values in (("code", code), ("duplicate_of", duplicate_of)):
         table = table.set_column(table.schema.get_field_index(name), catalogue.SCHEMA.field(name), values)
     return table, planned
+
+
+def _codes(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return a number for each value that is the same where the values are."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return integers(array.dictionary_encode().indices)
 
 
 def planned_rows(table: pa.Table, planned: BoolArray) -> dict[str, pa.Table]:
