@@ -83,31 +83,37 @@ def test_a_plug_in_is_found_claims_and_reads(rogue, tmp_path):
     assert (raw.label, raw.metadata, raw.flags) == ("Größe", {"n": 1, "x": 2.5, "s": "t"}, ("STICKS",))
 
 
-def test_each_misdeed_costs_one_file_and_the_next_one_is_read(rogue):
-    expected = {
-        "loop": "READER_TIMEOUT",
-        "sleep": "READER_TIMEOUT",
-        "swell": "READER_MEMORY",
-        "creep": "READER_MEMORY",
-        "die": "READER_FAILED",
-        "crash": "READER_FAILED",
-        "raise": "READER_FAILED",
-        "print": None,
-    }
-    with Sandbox(memory=256 << 20, timeout=1.5) as sandbox:
+@pytest.mark.parametrize(
+    ("word", "code", "starts"),
+    [
+        ("loop", "READER_TIMEOUT", 2),
+        ("sleep", "READER_TIMEOUT", 2),
+        ("swell", "READER_MEMORY", 1),
+        ("creep", "READER_MEMORY", 1),
+        ("die", "READER_FAILED", 2),
+        ("crash", "READER_FAILED", 2),
+        ("raise", "READER_FAILED", 1),
+    ],
+)
+def test_each_misdeed_costs_one_file_and_the_next_one_is_read(rogue, word, code, starts):
+    with Sandbox(memory=256 << 20, timeout=30.0) as sandbox:
         sandbox.read("rogue", b"ROGUE fine", "warm-up")
-        for word, code in expected.items():
-            started = time.monotonic()
-            if code is None:
-                assert len(sandbox.read("rogue", f"ROGUE {word}".encode(), word)) == 1
-            else:
-                with pytest.raises(RecordError) as caught:
-                    sandbox.read("rogue", f"ROGUE {word}".encode(), word)
-                assert (word, caught.value.code) == (word, code)
-                assert caught.value.remedy
-            assert time.monotonic() - started < 10
-            assert len(sandbox.read("rogue", b"ROGUE fine", "after " + word)) == 1
-        assert sandbox.starts == 5, "only what loops or dies costs a new child"
+        sandbox.timeout = 1.0 if code == "READER_TIMEOUT" else 30.0
+        started = time.monotonic()
+        with pytest.raises(RecordError) as caught:
+            sandbox.read("rogue", f"ROGUE {word}".encode(), word)
+        assert caught.value.code == code
+        assert caught.value.remedy
+        assert time.monotonic() - started < 30
+        sandbox.timeout = 30.0
+        assert len(sandbox.read("rogue", b"ROGUE fine", "the next one")) == 1
+        assert sandbox.starts == starts, "only what loops or dies costs a new child"
+
+
+def test_a_parser_that_prints_does_not_disturb_the_answers(rogue):
+    with Sandbox() as sandbox:
+        for _ in range(2):
+            assert len(sandbox.read("rogue", b"ROGUE print", "noisy")) == 1
 
 
 def test_a_large_file_goes_through_the_pipe(rogue):
