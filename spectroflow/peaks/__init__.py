@@ -10,7 +10,7 @@ compiled before.
 
 from __future__ import annotations
 
-from spectroflow.peaks.api import BatchFit, Fit, fit, fit_batch
+from spectroflow.peaks.api import BatchFit, Fit, fit, fit_batch, warm_up
 from spectroflow.peaks.curves import Curves, background, curves
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
 from spectroflow.peaks.refine import Refined, refine
@@ -36,4 +36,5 @@ __all__ = [
     "render",
     "settings_for",
     "thompson_cox_hastings",
+    "warm_up",
 ]

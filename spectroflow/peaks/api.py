@@ -144,6 +144,16 @@ def fit(
     )
 
 
+def warm_up() -> None:
+    """Load the compiled kernels, or compile them where no cache has them yet.
+
+    The first process on a machine takes a minute or two for this; every later one about a second. Workers call
+    it before their first unit, so that no unit's time includes the compiler's.
+    """
+    points = np.arange(64.0)
+    fit(points, np.cos(points))
+
+
 def fit_batch(axis: npt.ArrayLike, intensity: npt.ArrayLike, settings: FitSettings) -> BatchFit:
     """Find and fit the lines of many spectra.
 

