@@ -49,9 +49,8 @@ class Blend:
     residual: Float
 
     def combine(self, predictions: Mapping[str, Float]) -> Float:
-        """Return the weighted sum, without negative values, scaled to a maximum of 1; ``(queries, points)``."""
-        total = sum(weight * predictions[name].astype(np.float64) for name, weight in self.weights.items())
-        return scale_to_one(np.clip(total, 0.0, None))
+        """Return the weighted sum of unit experts, never negative, with a maximum of 1; ``(queries, points)``."""
+        return _combined(predictions, self.weights)
 
     def confidence(self, evidence: Double) -> Double:
         """Return the correlation to expect with a measured spectrum, in [0, 1]; ``(queries,)``."""
@@ -101,7 +100,7 @@ def fit_blend(
         ``(n, points)`` measured spectra, prepared, and where they were measured.
     """
     weight = material_weights(material)
-    stack = np.stack([centre(predictions[name], valid) for name in experts], axis=1)
+    stack = np.stack([centre(unit_rows(predictions[name]), valid) for name in experts], axis=1)
     target = centre(wanted, valid)
     target /= np.maximum(np.linalg.norm(target, axis=1, keepdims=True), 1e-12)
     weighted = stack * weight[:, None, None]
@@ -114,9 +113,7 @@ def fit_blend(
         found = np.ones(len(experts))
     weights = {name: float(value) for name, value in zip(experts, found / found.sum(), strict=True)}
 
-    blended = scale_to_one(
-        np.clip(sum(weights[name] * predictions[name].astype(np.float64) for name in experts), 0, None)
-    )
+    blended = _combined(predictions, weights)
     score = correlation(blended, wanted, valid)
     mean, scale = evidence.mean(axis=0), np.maximum(evidence.std(axis=0), 1e-6)
     scaled = (evidence - mean) / scale
@@ -128,6 +125,12 @@ def fit_blend(
     return Blend(
         weights, tuple(mean.tolist()), tuple(scale.tolist()), tuple(slopes.tolist()), intercept, intercept, residual
     )
+
+
+def _combined(predictions: Mapping[str, Float], weights: Mapping[str, float]) -> Float:
+    heard = [name for name, weight in weights.items() if weight > 0]
+    total = np.sum([weights[name] * unit_rows(predictions[name]) for name in heard], axis=0)
+    return scale_to_one(np.clip(total, 0.0, None))
 
 
 def evidence_of(similarity: Float, predictions: Mapping[str, Float]) -> Double:
@@ -159,6 +162,12 @@ def centre(values: npt.NDArray[Any], valid: Bool) -> Double:
     kept = np.where(valid, values, 0.0).astype(np.float64)
     mean = kept.sum(axis=1, keepdims=True) / np.maximum(valid.sum(axis=1, keepdims=True), 1)
     return np.where(valid, kept - mean, 0.0)
+
+
+def unit_rows(values: npt.NDArray[Any]) -> Float:
+    """Scale rows to unit length about their mean: experts differ in how far they shrink towards the mean spectrum."""
+    length = np.linalg.norm(values - values.mean(axis=1, keepdims=True), axis=1, keepdims=True)
+    return np.asarray(np.divide(values, length, out=np.zeros_like(values), where=length > 1e-9), np.float32)
 
 
 def scale_to_one(values: Double) -> Float:
