@@ -82,6 +82,8 @@ def convert(
         exclude=[root],
         again=again,
         max_file_bytes=options.config.convert.max_file_bytes,
+        reader_memory=options.config.convert.reader_memory,
+        reader_timeout=options.config.convert.reader_timeout,
     )
     details = {"sources": asdict(found.counts), "unclaimed": found.unclaimed, "warnings": list(found.warnings)}
     if not any(table.num_rows for table in found.rows.values()):

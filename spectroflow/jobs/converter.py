@@ -93,7 +93,10 @@ class ConvertProcessor(AdditiveMetrics):
     ) -> Iterator[tuple[int, dict[str, Any], Record | RecordError]]:
         """Yield each row with its plan and its record, or why there is none."""
         modality = modality_of(group, self.config)
-        with SourceReader(max_file_bytes=self.config.convert.max_file_bytes) as reader:
+        settings = self.config.convert
+        with SourceReader(
+            max_file_bytes=settings.max_file_bytes, memory=settings.reader_memory, timeout=settings.reader_timeout
+        ) as reader:
             source, found = "", _Unread()
             for row, plan in enumerate(rows, start):
                 if row in skip:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.s3 import s3_server
 
 import spectroflow
 from spectroflow.config import load
@@ -15,6 +14,7 @@ from spectroflow.jobs.fit import fit
 from spectroflow.jobs.maintain import verify
 from spectroflow.jobs.simulate import simulate
 from spectroflow.storage import Location
+from tests.s3 import s3_server
 
 SETTINGS = ("simulate.materials=3", "simulate.samples=2", "archive.shard_rows=4", "archive.chunk_rows=2")
 

@@ -44,7 +44,11 @@ def test_all_2356_spectra_are_accounted_for(converted: tuple[Summary, Archive]) 
     summary, opened = converted
     rows = summary.rows
     assert rows.total == 2356 == rows.ok + rows.failed + rows.skipped
-    assert {name: sum(table.values()) for name, table in opened.counts.items()} == {"raman": 1382, "ir": 736, "xrd": 238}
+    assert {name: sum(table.values()) for name, table in opened.counts.items()} == {
+        "raman": 1382,
+        "ir": 736,
+        "xrd": 238,
+    }
     assert summary.details["unclaimed"] == {".cif": 236}
     assert summary.details["warnings"] == []
 
