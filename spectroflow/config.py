@@ -211,7 +211,9 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts) or len(parts) < 2:
-        raise ConfigError(f"--set {override!r} is not of the form section.key=value", remedy="For example: --set fit.effort=fast.")
+        raise ConfigError(
+            f"--set {override!r} is not of the form section.key=value", remedy="For example: --set fit.effort=fast."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
