@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectroflow.engine.culprit import Search
@@ -21,6 +21,7 @@ def hunt(rows: range, killers: dict[int, str], known: frozenset[int] = frozenset
     return search, probes, deaths
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_exactly_the_killing_rows_are_found(data):
     start = data.draw(st.integers(0, 500))
@@ -33,6 +34,7 @@ def test_exactly_the_killing_rows_are_found(data):
     assert search.found == {row: codes[how] for row, how in killers.items() if row not in known}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1024), st.data())
 def test_one_killing_row_costs_at_most_two_probes_a_halving(size, data):
     row = data.draw(st.integers(0, size - 1))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from engine_work import Numbers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectroflow.engine import EventLog, ExecuteOptions, Resources, execute, read_events, run_folder
@@ -18,6 +18,7 @@ def done(rows: int = 10, failed: int = 0, memory: int = 0) -> UnitDone:
     return UnitDone(unit="g-0", attempt=1, rows=rows, failed=failed, skipped=1, seconds=0.1, bytes=5, memory=memory)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 9))
 def test_events_survive_the_log(text, attempt):
     event = UnitRetried(unit="g-000001", attempt=attempt, reason="error", detail=text)

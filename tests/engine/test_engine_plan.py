@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from engine_work import Numbers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ groups = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(groups, st.integers(1, 5))
 def test_units_tile_each_group_in_whole_shards(cut, unit_shards):
     plan = Plan.of(job="x", groups=cut, unit_shards=unit_shards)
