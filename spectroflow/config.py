@@ -72,7 +72,7 @@ class FitConfig(Section):
         default="auto", description="auto: counting statistics where the data are evidently counts"
     )
     model_error: float = Field(
-        default=0.005, ge=0, lt=1, description="how far the model may miss, as a share of the signal nearby"
+        default=0.01, ge=0, lt=1, description="how far the model may miss, as a share of the signal nearby"
     )
 
 

@@ -106,6 +106,17 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         30.0 * plan.xtol,
         12,
     )
+    # What takes longer than this gets its iterations after the doubtful lines are gone.
+    short = Controls(
+        plan.shape,
+        plan.companion_ratio,
+        plan.companion_intensity,
+        plan.window,
+        LINEAR,
+        plan.ftol,
+        plan.xtol,
+        plan.max_iterations // 2,
+    )
     limit = plan.slots + 8
     weight, noise_colour = first_weights(y - background, weight, plan.model_error)
     found, count = candidates((y - background) * weight, scales, plan.threshold, limit)
@@ -115,7 +126,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     stage = SEARCH if plan.select == 1 else FINAL
     while True:
         # One place that fits everything together, whatever the stage: the compiler has it to do once.
-        now = loose if stage == SEARCH else controls
+        now = loose if stage == SEARCH else (short if stage == CHECK else controls)
         _, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, now)
         iterations += steps
         if stage == SEARCH:
@@ -132,9 +143,9 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
             recentre(x, p, low, high)
             p, low, high, removed = drop_lines(x, y, weight, p, low, high, basis, spans, beta, loose)
             stage = FINAL
-            if not removed and plan.polish == 0:
-                break
-            if not removed:
+            if not removed and outcome != ITERATIONS_USED_UP:
+                if plan.polish == 0:
+                    break
                 stage = POLISH
         elif stage == FINAL and plan.polish == 1:
             stage = POLISH

@@ -78,7 +78,7 @@ class FitSettings:
     detection_sigma: float = 5.0
     wavelengths: tuple[float, float, float] | None = None
     noise: Literal["auto", "counts", "differences"] = "auto"
-    model_error: float = 0.005
+    model_error: float = 0.01
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
