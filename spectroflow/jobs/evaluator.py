@@ -71,6 +71,7 @@ class EvaluateProcessor(AdditiveMetrics):
     resources: Resources = field(default_factory=Resources)
     _generator: Generator | None = field(default=None, repr=False)
     _opened: Archive | None = field(default=None, repr=False)
+    _direction: tuple[str, str] | None = field(default=None, repr=False)
     _targets: dict[str, SpectraOf] = field(default_factory=dict, repr=False)
 
     def setup(self) -> None:
@@ -113,11 +114,14 @@ class EvaluateProcessor(AdditiveMetrics):
         state = row_states(gridded, start, skip)
         state[(state == status.OK) & np.array([not rows for rows in partners], bool)] = status.code_of("NOT_SELECTED")
         scores = np.full((stop - start, len(SCORES)), np.nan, np.float32)
-        chosen = np.flatnonzero(state == status.OK)
+        # Rows to be skipped keep their places in the batches, on which rounding depends.
+        chosen = np.array([i for i, rows in enumerate(partners) if rows and gridded.ok[i]], np.int64)
         if chosen.size:
+            self._look_only(judgement)
+            usable = (state == status.OK)[chosen, None]
             made = self._generator.generate_held_out(
-                gridded.values[chosen],
-                gridded.valid[chosen],
+                np.where(usable, gridded.values[chosen], np.float32(0)),
+                gridded.valid[chosen] & usable,
                 gridded.lines[chosen],
                 judgement.source,
                 judgement.target,
@@ -127,6 +131,7 @@ class EvaluateProcessor(AdditiveMetrics):
                 parts=True,
             )
             self._compare(made, [partners[row] for row in chosen], targets, judgement.target, scores, chosen)
+            scores[state != status.OK] = np.nan
         return state, scores
 
     def _compare(
@@ -149,6 +154,13 @@ class EvaluateProcessor(AdditiveMetrics):
             columns = slice(k * len(MEASURES), (k + 1) * len(MEASURES))
             scores[chosen, columns] = _mean_by(owner, found, len(partners))
         scores[chosen, len(SCORES) - 1] = made.confidence
+
+    def _look_only(self, judgement: Judgement) -> None:
+        """Free what was fitted for another direction."""
+        assert self._generator is not None, "setup() comes first"
+        if self._direction != (judgement.source, judgement.target):
+            self._generator.forget_kernels()
+            self._direction = (judgement.source, judgement.target)
 
     def _names(self, segment: SegmentEntry, start: int, stop: int) -> tuple[list[str], list[str]]:
         assert self._opened is not None, "setup() comes first"

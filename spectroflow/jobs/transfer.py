@@ -70,6 +70,7 @@ class TransferProcessor(AdditiveMetrics):
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
     _generator: Generator | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
+    _direction: tuple[str, str] | None = field(default=None, repr=False)
 
     def setup(self) -> None:
         """Load the model, onto a GPU if the worker has one."""
@@ -110,7 +111,7 @@ class TransferProcessor(AdditiveMetrics):
         gridded = grid_rows(self.archive, task.segment, task.lines, modalities[task.source], start, stop)
         state = row_states(gridded, start, skip)
         usable = np.flatnonzero(state == status.OK)
-        made = self._run_model(task, gridded, usable)
+        made = self._run_model(task, gridded, state == status.OK)
         grid = modalities[task.target].grid.axis()
         rows = stop - start
         arrays: dict[str, Array] = {
@@ -122,18 +123,26 @@ class TransferProcessor(AdditiveMetrics):
             "status": state,
         }
         arrays["axis"][usable] = grid
-        arrays["intensity"][usable] = made.intensity
-        arrays["uncertainty"][usable] = made.uncertainty
-        arrays["confidence"][usable] = made.confidence
-        arrays["verdict"][usable] = judge(made.confidence, self.config)
+        arrays["intensity"][usable] = made.intensity[usable]
+        arrays["uncertainty"][usable] = made.uncertainty[usable]
+        arrays["confidence"][usable] = made.confidence[usable]
+        arrays["verdict"][usable] = judge(made.confidence[usable], self.config)
         return state, arrays
 
-    def _run_model(self, task: Task, gridded: Gridded, rows: Array) -> Generated:
+    def _run_model(self, task: Task, gridded: Gridded, usable: Array) -> Generated:
+        """Generate from every row, each at its own place in a batch.
+
+        Rounding depends on the place, so a row that is not usable stays there as one that was measured
+        nowhere; otherwise one bad record would change the last bits of those after it.
+        """
         assert self._generator is not None, "setup() comes first"
+        if self._direction != (task.source, task.target):
+            self._generator.forget_kernels()
+            self._direction = (task.source, task.target)
         return self._generator.generate(
-            gridded.values[rows],
-            gridded.valid[rows],
-            gridded.lines[rows],
+            np.where(usable[:, None], gridded.values, np.float32(0)),
+            gridded.valid & usable[:, None],
+            gridded.lines,
             task.source,
             task.target,
             batch=self.config.transfer.batch,
