@@ -68,6 +68,7 @@ def convert(
     """
     if not sources:
         raise UsageError("there is nothing to convert", remedy="Give at least one file, folder or URL.")
+    options.refuse_where("convert", "The record table does not exist before; name the files to convert instead.")
     began = time.perf_counter()
     root = Location.parse(archive)
     command = {"sources": list(sources), "manifest": manifest, "archive": str(root)}

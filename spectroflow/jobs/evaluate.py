@@ -149,6 +149,7 @@ def _carry_out(
         model,
         judgements,
         options.config,
+        options.where,
         Resources(gpus=gpus_wanted(), memory_bytes=plan.estimate.memory_bytes),
     )
 
@@ -190,6 +191,7 @@ def _judgements(opened: Archive, generator: Generator, model_digest: str, option
                 "model": model_digest,
                 "targets": [entry.id for entry in opened.segments(target)],
                 "scores": SCORES,
+                "where": options.where,
             }
             name = f"{segment.id}-{source}-to-{target}-{digest(made_of, 12)}"
             found[name] = Judgement(segment, lines, source, target)
@@ -211,6 +213,7 @@ def _plan(opened: Archive, judgements: dict[str, Judgement], model: str, options
         config={"modality": options.config.modality, "batch": options.config.transfer.batch},
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
+        payload={"where": options.where},
         digests={"code": code_digest()},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),

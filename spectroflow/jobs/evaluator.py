@@ -18,7 +18,7 @@ from spectroflow.archive.version import LayerEntry
 from spectroflow.config import Config
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Unit
-from spectroflow.jobs.grids import grid_rows, load_spectra
+from spectroflow.jobs.grids import grid_rows, load_spectra, not_selected
 from spectroflow.jobs.model_files import load_generator
 from spectroflow.jobs.running import AdditiveMetrics
 from spectroflow.jobs.scores import column_names, score
@@ -61,6 +61,8 @@ class EvaluateProcessor(AdditiveMetrics):
         What each group of units is.
     config
         The whole configuration.
+    where
+        Filter on the record table of the input; other rows are skipped.
     """
 
     archive: Location
@@ -68,6 +70,7 @@ class EvaluateProcessor(AdditiveMetrics):
     model: Location
     judgements: dict[str, Judgement]
     config: Config
+    where: str | None = None
     resources: Resources = field(default_factory=Resources)
     _generator: Generator | None = field(default=None, repr=False)
     _opened: Archive | None = field(default=None, repr=False)
@@ -112,7 +115,10 @@ class EvaluateProcessor(AdditiveMetrics):
         targets = self._spectra(judgement.target)
         partners = _partners(samples, targets)
         state = row_states(gridded, start, skip)
-        state[(state == status.OK) & np.array([not rows for rows in partners], bool)] = status.code_of("NOT_SELECTED")
+        assert self._opened is not None
+        left_out = not_selected(self._opened, judgement.segment, start, stop, self.where)
+        left_out |= np.array([not rows for rows in partners], bool)
+        state[(state == status.OK) & left_out] = status.code_of("NOT_SELECTED")
         scores = np.full((stop - start, len(SCORES)), np.nan, np.float32)
         # Rows to be skipped keep their places in the batches, on which rounding depends.
         chosen = np.array([i for i, rows in enumerate(partners) if rows and gridded.ok[i]], np.int64)

@@ -182,6 +182,7 @@ def fit(archive: str, *, options: JobOptions) -> Summary:
     Summary
         Rows are those of the segments that were fitted now.
     """
+    options.refuse_where("fit", "A layer describes whole segments; choose with --modality, and filter when reading.")
     opened = Archive(archive)
     modalities = resolve(options.config.modality)
     for name in options.modalities:

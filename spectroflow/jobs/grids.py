@@ -75,6 +75,20 @@ def grid_rows(
     return Gridded(values, valid, found, ok)
 
 
+def not_selected(
+    opened: Archive, segment: SegmentEntry, start: int, stop: int, where: str | None
+) -> npt.NDArray[np.bool_]:
+    """Return which rows a filter on the record table leaves out, shape ``(stop - start,)``."""
+    left_out = np.zeros(stop - start, np.bool_)
+    if where is None:
+        return left_out
+    left_out[:] = True
+    for shard in range(start // segment.shard_rows, -(-stop // segment.shard_rows)):
+        rows = select(opened.shard_records(segment, shard), where)["row"].to_numpy()
+        left_out[rows[(rows >= start) & (rows < stop)] - start] = False
+    return left_out
+
+
 def load_spectra(opened: Archive, modality: Modality, where: str | None) -> SpectraOf:
     """Return all usable spectra of a modality that have a label or a sample, ready for a model."""
     parts: list[Gridded] = []

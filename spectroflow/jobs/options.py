@@ -45,6 +45,11 @@ class JobOptions:
     max_failed: str | None = None
     listener: Callable[[Event], None] = _silent
 
+    def refuse_where(self, command: str, remedy: str) -> None:
+        """Raise :class:`UsageError` if a filter was given to a command that works on whole segments or files."""
+        if self.where:
+            raise UsageError(f"{command} cannot be limited with --where", remedy=remedy)
+
     def allows_failures(self, failed: int, total: int) -> bool:
         """Say whether so many failed records are still success.
 

@@ -100,6 +100,7 @@ def simulate(out: str, *, form: str, options: JobOptions) -> Summary:
     options
         ``config.simulate`` says how many materials and samples.
     """
+    options.refuse_where("simulate", "Choose with --modality and simulate.materials.")
     started = time.perf_counter()
     config = options.config
     chosen = modalities_of(config.simulate, options.modalities or None)

@@ -21,7 +21,7 @@ from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
 from spectroflow.errors import InvalidInput, UsageError
-from spectroflow.jobs.grids import Gridded, grid_rows
+from spectroflow.jobs.grids import Gridded, grid_rows, not_selected
 from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator, require_direction
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import AdditiveMetrics, finished, nothing_to_do, planned, run_plan
@@ -59,6 +59,8 @@ class TransferProcessor(AdditiveMetrics):
         What each group of units is.
     config
         The whole configuration.
+    where
+        Filter on the record table of the input; other rows are skipped.
     """
 
     archive: Location
@@ -67,6 +69,7 @@ class TransferProcessor(AdditiveMetrics):
     model: Location
     tasks: dict[str, Task]
     config: Config
+    where: str | None = None
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
     _generator: Generator | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
@@ -110,6 +113,7 @@ class TransferProcessor(AdditiveMetrics):
         modalities = resolve(self.config.modality)
         gridded = grid_rows(self.archive, task.segment, task.lines, modalities[task.source], start, stop)
         state = row_states(gridded, start, skip)
+        state[self._left_out(task.segment, start, stop) & (state == status.OK)] = status.code_of("NOT_SELECTED")
         usable = np.flatnonzero(state == status.OK)
         made = self._run_model(task, gridded, state == status.OK)
         grid = modalities[task.target].grid.axis()
@@ -128,6 +132,10 @@ class TransferProcessor(AdditiveMetrics):
         arrays["confidence"][usable] = made.confidence[usable]
         arrays["verdict"][usable] = judge(made.confidence[usable], self.config)
         return state, arrays
+
+    def _left_out(self, segment: SegmentEntry, start: int, stop: int) -> Array:
+        assert self._archive is not None, "setup() comes first"
+        return not_selected(self._archive, segment, start, stop, self.where)
 
     def _run_model(self, task: Task, gridded: Gridded, usable: Array) -> Generated:
         """Generate from every row, each at its own place in a batch.
@@ -268,6 +276,7 @@ def transfer(
         Location.parse(model),
         tasks,
         options.config,
+        options.where,
         Resources(gpus=gpus, memory_bytes=plan.estimate.memory_bytes),
     )
     result = run_plan(
@@ -315,6 +324,7 @@ def _tasks(
                 "lines": lines.id if lines else None,
                 "model": model,
                 "config": options.config.transfer.model_dump(mode="json"),
+                "where": options.where,
             }
             name = f"{source}-to-{target}-{digest(made_of, 12)}"
             if name not in known:
@@ -335,6 +345,7 @@ def _plan(
         config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
+        payload={"where": options.where},
         digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),

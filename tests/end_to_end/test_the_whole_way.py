@@ -13,10 +13,11 @@ import zarr
 import spectroflow
 from spectroflow.archive import latest_version
 from spectroflow.config import load
-from spectroflow.errors import ModelError
+from spectroflow.errors import ModelError, UsageError
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.demo import demo
 from spectroflow.jobs.evaluate import evaluate
+from spectroflow.jobs.fit import fit
 from spectroflow.jobs.pipeline import run_pipeline
 from spectroflow.jobs.transfer import transfer
 from spectroflow.storage import Location
@@ -119,3 +120,17 @@ def test_a_model_for_other_directions_or_grids_is_refused(went: Path, options: J
     with pytest.raises(ModelError, match="there is no model"):
         transfer(archive, archive, str(tmp_path / "out"), pairs=[], options=options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_filter_leaves_the_other_rows_out(went: Path, options: JobOptions, tmp_path: Path) -> None:
+    opened = spectroflow.open(str(went / "archive"))
+    label = opened.records("status == 0", modality="raman")["label"][0].as_py()
+    chosen = replace(options, where=f"label == {label!r}")
+    summary = transfer(
+        str(went / "model"), str(went / "archive"), str(tmp_path / "out"), pairs=[("raman", "ir")], options=chosen
+    )
+    assert summary.rows.ok == opened.records(f"status == 0 and label == {label!r}", modality="raman").num_rows > 0
+    usable = opened.records("status == 0", modality="raman").num_rows
+    assert summary.details["codes"]["NOT_SELECTED"] == usable - summary.rows.ok
+    with pytest.raises(UsageError, match="cannot be limited"):
+        fit(str(went / "archive"), options=chosen)
