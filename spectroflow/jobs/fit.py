@@ -23,7 +23,7 @@ from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import AdditiveMetrics, additive, finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import Modality, lookup, resolve
-from spectroflow.peaks import FIT_QUANTITIES, LINE_PARAMETERS, BatchFit, fit_batch, settings_for
+from spectroflow.peaks import FIT_QUANTITIES, LINE_PARAMETERS, BatchFit, fit_batch, settings_for, warm_up
 from spectroflow.storage import CheckedWriter, Location
 
 
@@ -47,7 +47,8 @@ class FitProcessor(AdditiveMetrics):
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=700 << 20))
 
     def setup(self) -> None:
-        """Load the compiled kernel before the first unit's clock starts."""
+        """Load the compiled kernels before the first unit's clock starts."""
+        warm_up()
 
     def keys(self, unit: Unit) -> frozenset[str]:
         """Return the shards of the layer's arrays that hold the unit's rows."""
