@@ -126,7 +126,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
         directions=directions,
         card=_card(opened, fingerprint, seconds, time.process_time() - cpu_before, workers, directions),
     )
-    generator.card["held_out_r"] = evaluate_species(generator, batch=options.config.transfer.batch)
+    generator.card["held_out_r"] = evaluate_species(generator, tracks=["spectrum"], batch=options.config.transfer.batch)
     save_generator(generator, target)
     (target / STATES).delete_tree()
     return Summary(

@@ -5,6 +5,7 @@ Figures are means over materials, not over spectra: a mineral with thirty spectr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,17 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
     return HeldOut(source, target, pairs, data.material[source][pairs[:, 0]], scores, confidence)
 
 
-def evaluate_species(generator: Generator, *, batch: int = 64) -> dict[str, dict[str, float]]:
+def evaluate_species(
+    generator: Generator, *, tracks: Sequence[str] | None = None, batch: int = 64
+) -> dict[str, dict[str, float]]:
     """Return mean r over materials per direction and track, each expert alone beside the blend.
+
+    Parameters
+    ----------
+    tracks
+        All that the model knows if None.
+    batch
+        Rows that are computed at a time.
 
     Returns
     -------
@@ -86,7 +96,7 @@ def evaluate_species(generator: Generator, *, batch: int = 64) -> dict[str, dict
     """
     result = {}
     for source, target in generator.directions:
-        for track in generator.tracks:
+        for track in generator.tracks if tracks is None else tracks:
             held = held_out(generator, source, target, track=track, batch=batch)
             name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
             result[name] = {
@@ -95,6 +105,7 @@ def evaluate_species(generator: Generator, *, batch: int = 64) -> dict[str, dict
                 **{expert: round(held.macro(expert), 4) for expert in held.scores},
                 "calibration": round(calibration_error(held.confidence, held.scores["blend"]), 4),
             }
+        generator.forget_kernels()
     return result
 
 
