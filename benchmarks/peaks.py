@@ -26,7 +26,7 @@ GOALS = [
     common.Goal("recall_identifiable", least=0.99),
     common.Goal("precision", least=0.97),
     common.Goal("centre_error_over_sigma", least=0.62, most=0.75),
-    common.Goal("pull_std", least=0.9, most=1.15),
+    common.Goal("pull_std", least=0.9, most=1.15, quick=False),
     common.Goal("times_lmfit", least=1000),
     common.Goal("times_scipy", least=40),
     common.Goal("chi2_median_excess", most=0.001),

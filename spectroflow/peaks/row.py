@@ -35,6 +35,9 @@ CORRELATED = 32768
 LEAST_POINTS = 8
 #: Correlated noise is taken into account from this factor on.
 COLOUR_TAKEN_IN = 1.25
+#: Above this reduced chi-square something else than lines is in the data, such as a step, and more trials are
+#: wasted on it.
+HOPELESS = 25.0
 #: What a fit of all lines together is for.
 SEARCH, CHECK, FINAL, POLISH = 0, 1, 2, 3
 
@@ -127,7 +130,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     while True:
         # One place that fits everything together, whatever the stage: the compiler has it to do once.
         now = loose if stage == SEARCH else (short if stage == CHECK else controls)
-        _, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, now)
+        chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, now)
         iterations += steps
         if stage == SEARCH:
             colour = residual_colour(x, y, weight, p, basis, spans, beta, controls)
@@ -135,8 +138,9 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
                 colour = max(colour, 1.0 / noise_colour)
                 weight = weight / colour
                 noise_colour *= colour
+            thorough = chi2 < HOPELESS * colour * colour * n
             p, low, high = search(
-                x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, loose
+                x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, thorough, plan, loose
             )
             stage = CHECK
         elif stage == CHECK:

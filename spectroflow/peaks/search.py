@@ -50,17 +50,20 @@ def search(
     scales: Array,
     fwhm_low: float,
     fwhm_high: float,
+    thorough: bool,
     plan: Plan,
     controls: Controls,
 ) -> tuple[Array, Array, Array]:
-    """Add, split and untangle lines until the residual holds no more of them."""
-    for _ in range(plan.rounds):
+    """Add, split and untangle lines until the residual holds no more; one round of adding if not ``thorough``."""
+    for _ in range(plan.rounds if thorough else 1):
         p, low, high, added = add_lines(
             x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, plan, controls
         )
         if not added:
             break
     recentre(x, p, low, high)
+    if not thorough:
+        return p, low, high
     p, low, high, _ = split_lines(x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls)
     untangle_lines(x, y, weight, p, low, high, basis, spans, beta, fwhm_low, fwhm_high, plan, controls)
     p, low, high = sorted_lines(p, low, high)
