@@ -251,7 +251,7 @@ def _create_layers(
             modality=modality.name,
             axis_unit=modality.axis_unit,
             intensity_unit=modality.intensity_unit,
-            line_shape=modality.line_shape,
+            line_shape=settings_for(modality, config.fit).rendered_shape,
             config=config.fit.model_dump(mode="json"),
         )
 

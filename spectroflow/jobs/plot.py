@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from spectroflow.archive import Archive
 from spectroflow.errors import InvalidInput, UsageError
 from spectroflow.formats.quality import names_of
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.modality import lookup, resolve
+from spectroflow.peaks import background, settings_for
 from spectroflow.report import render_spectrum
 from spectroflow.report.figures import spectrum_plot
 from spectroflow.report.page import Fact
@@ -41,6 +44,14 @@ def plot(archive: str, selector: str, out: str, *, options: JobOptions) -> Summa
     modality = lookup(entry.modality, resolve(options.config.modality))
     layer = opened.lines_layer(segment)
     record = spectrum.record
+    lines, quantities, baseline, shape = None, None, None, None
+    if layer is not None:
+        lines = opened.layer_array(layer, "lines", row, row + 1)[0]
+        quantities = opened.layer_array(layer, "fit", row, row + 1)[0].tolist()
+        shape = opened.layer_names(layer)["line_shape"]
+        settings = settings_for(modality, options.config.fit)
+        found = lines[np.isfinite(lines[:, 0])].astype(np.float64)
+        baseline = background(spectrum.axis, spectrum.intensity, found, settings)
     facts = [
         Fact("sample", record["sample_id"], "record table"),
         Fact("source", record["source"], "record table"),
@@ -52,8 +63,10 @@ def plot(archive: str, selector: str, out: str, *, options: JobOptions) -> Summa
         spectrum.axis,
         spectrum.intensity,
         origin=entry.origin,
-        lines=opened.layer_array(layer, "lines", row, row + 1)[0] if layer else None,
-        quantities=opened.layer_array(layer, "fit", row, row + 1)[0].tolist() if layer else None,
+        lines=lines,
+        quantities=quantities,
+        baseline=baseline,
+        shape=shape,
         flags=names_of(record["flags"] or 0),
         facts=facts,
         source=f"{opened.root} version {opened.version.number}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ import numpy.typing as npt
 from spectroflow.errors import UsageError
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
 from spectroflow.peaks.settings import Baseline, Effort, FitSettings, Shape, settings_for
+from spectroflow.signal.compiled import lacks_cache
 from spectroflow.status import FAILED, OK
 
 if TYPE_CHECKING:
@@ -149,7 +153,22 @@ def warm_up() -> None:
 
     The first process on a machine takes a minute or two for this; every later one about a second. Workers call
     it before their first unit, so that no unit's time includes the compiler's.
+
+    A process of its own does the compiling: code that was just compiled and the copy of it on disk may inline
+    calls differently and then differ in the last bit, so that everybody runs what lies on disk.
     """
+    from spectroflow.peaks.row import fit_row
+
+    if lacks_cache(fit_row):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", "from spectroflow.peaks.api import run_kernels; run_kernels()"]
+        # Where that fails, the next line compiles in this process.
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    run_kernels()
+
+
+def run_kernels() -> None:
+    """Fit a small spectrum, for which every kernel is loaded or compiled."""
     points = np.arange(64.0)
     fit(points, np.cos(points))
 

@@ -70,6 +70,12 @@ def _stamp(compiled: Any) -> None:
         files._source_stamp = (files._source_stamp, _sources_digest())
 
 
+def lacks_cache(kernel: Any) -> bool:
+    """Say whether a kernel could be kept on disk but is not there yet, or only for older sources."""
+    files = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    return files is not None and not files.load_index()
+
+
 @cache
 def _sources_digest() -> str:
     digest = hashlib.blake2b(digest_size=16)
