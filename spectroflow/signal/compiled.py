@@ -73,7 +73,8 @@ def _stamp(compiled: Any) -> None:
 def lacks_cache(kernel: Any) -> bool:
     """Say whether a kernel could be kept on disk but is not there yet, or only for older sources."""
     files = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
-    return files is not None and not files.load_index()
+    read_index = getattr(files, "_load_index", None)
+    return read_index is not None and not read_index()
 
 
 @cache
