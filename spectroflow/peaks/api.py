@@ -14,7 +14,6 @@ import numpy.typing as npt
 from spectroflow.errors import UsageError
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
 from spectroflow.peaks.settings import Baseline, Effort, FitSettings, Shape, settings_for
-from spectroflow.signal.compiled import lacks_cache
 from spectroflow.status import FAILED, OK
 
 if TYPE_CHECKING:
@@ -158,6 +157,7 @@ def warm_up() -> None:
     calls differently and then differ in the last bit, so that everybody runs what lies on disk.
     """
     from spectroflow.peaks.row import fit_row
+    from spectroflow.signal.compiled import lacks_cache
 
     if lacks_cache(fit_row):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
