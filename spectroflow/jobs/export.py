@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -24,8 +24,6 @@ PARQUET_ROWS = 1024
 """Spectra in one Parquet file."""
 
 INDEX_COLUMNS = ("path", "sample_id", "label", "modality", "formula", "segment", "row", "source", "digest")
-
-Encoder = Callable[[Spectrum, Modality], bytes]
 
 
 def export(archive: str, out: str, *, form: str | None, options: JobOptions) -> Summary:

@@ -12,7 +12,7 @@ import numpy as np
 from spectroflow import status
 from spectroflow.archive import Archive, LayerEntry, SegmentEntry, add_layers, commit
 from spectroflow.archive.arrays import Array, Layout, read_rows
-from spectroflow.archive.layer import LINES, create_layer, layer_path, lines_layout
+from spectroflow.archive.layer import LINES, create_layer, lines_layout
 from spectroflow.archive.segment import spectra_path
 from spectroflow.config import Config, digest
 from spectroflow.engine.code import code_digest
@@ -254,8 +254,3 @@ def _create_layers(
             line_shape=settings_for(modality, config.fit).rendered_shape,
             config=config.fit.model_dump(mode="json"),
         )
-
-
-def lines_path(layer: str) -> str:
-    """Return where the arrays of a lines layer are, relative to the archive."""
-    return layer_path(layer, LINES)
