@@ -156,10 +156,11 @@ def test_continuous_integration_is_a_script_that_runs_blind() -> None:
 
 def test_the_project_speaks_of_itself_alone() -> None:
     """Nothing in it depends on, or tells of, the machine that it was written on."""
-    private = re.compile(r"\.\./shared|/work/|/tmp/(?:venv|data|spec)\b")
+    # Written with classes of one letter, so that the pattern does not find itself and this file is checked too.
+    private = re.compile(r"\.\./share[d]|/wor[k]/|/tmp/(?:ven[v]|dat[a]|spe[c])\b")
     found = {
         str(path.relative_to(ROOT))
         for path in tracked()
         if path.suffix not in {".png", ".npz", ".parquet"} and private.search(path.read_text("utf-8", errors="replace"))
     }
-    assert found - {".ci/run", "tests/packaging/test_packaging.py"} == set()
+    assert found - {".ci/run"} == set()
