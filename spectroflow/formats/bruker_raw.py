@@ -1,8 +1,8 @@
-"""Bruker/Siemens DIFFRAC RAW: versions 1.01 (DIFFRACplus) and 4.00.
+"""Bruker/Siemens DIFFRAC RAW: versions 1 and 2 (DIFFRAC-AT), 1.01 (DIFFRACplus) and 4.00.
 
-The layout of 1.01 is described with xylib (https://github.com/wojdyr/xylib); 4.00 was never published,
-and is read as far as its fixed fields go: one float per step, checked against the length of the file.
-Versions 1 and 2 (``RAW `` and ``RAW2``) and steps of several values are refused.
+The layouts of the first three are described with xylib (https://github.com/wojdyr/xylib); 4.00 was never
+published, and is read as far as its fixed fields go: one float per step, checked against the length of the
+file. Steps of several values are refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from spectroflow.formats.base import MetadataValue, Probe, RawRecord, decode
 
 _EXPORT = "Export the measurement as XY or UXD."
 _MOST_RANGES = 10_000
+_RANGE_HEADER_1 = 152
+_FIRST_RANGE_2 = 256
+_RANGE_HEADER_2 = 48
 _FIRST_RANGE_3 = 712
 _FIRST_SEGMENT_4 = 61
 _RANGE_HEADER_4 = 160
@@ -32,6 +35,7 @@ class _Range:
     at: int
     seconds: float
     wavelength: float
+    sample: str = ""
 
 
 class BrukerRaw:
@@ -42,7 +46,7 @@ class BrukerRaw:
 
     def claims(self, head: bytes, name: str) -> bool:  # noqa: ARG002
         """Say whether it begins as one of the four versions does."""
-        return head.startswith((b"RAW1.01", b"RAW4.00", b"RAW2", b"RAW "))
+        return head.startswith(tuple(_VERSIONS))
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the ranges."""
@@ -61,7 +65,7 @@ class BrukerRaw:
                 metadata["seconds_per_step"] = each.seconds
             if len(ranges) > 1:
                 metadata["spectrum"] = index
-            label = str(metadata.pop("sample", "")) or None
+            label = str(metadata.pop("sample", "")) or each.sample or None
             records.append(
                 RawRecord(
                     axis=each.start + each.step * np.arange(each.points, dtype=np.float64),
@@ -77,14 +81,11 @@ class BrukerRaw:
 
 
 def _ranges(data: bytes, name: str) -> Iterator[_Range]:
-    reader = {b"RAW1.01": _version_3, b"RAW4.00": _version_4}.get(data[:7])
-    if reader is None:
-        raise RecordError(
-            "UNSUPPORTED_DIALECT", f"RAW files of version {data[3:4].decode('latin-1')!r} are not read",
-            where=name, remedy=_EXPORT,
-        )  # fmt: skip
+    read = next((reader for mark, reader in _VERSIONS.items() if data.startswith(mark)), None)
+    if read is None:
+        raise RecordError("UNSUPPORTED_DIALECT", "it begins as no RAW version does", where=name, remedy=_EXPORT)
     try:
-        found = list(reader(data, name))
+        found = list(read(data, name))
     except struct.error:
         raise RecordError("TRUNCATED", "the file ends inside a header", where=name, remedy=_EXPORT) from None
     if not found:
@@ -93,6 +94,48 @@ def _ranges(data: bytes, name: str) -> Iterator[_Range]:
         if not (np.isfinite(each.start) and np.isfinite(each.step)) or each.step == 0:
             raise RecordError("BAD_AXIS", f"a range has a step of {each.step:g}", where=name, remedy=_EXPORT)
     yield from found
+
+
+def _version_1(data: bytes, name: str) -> Iterator[_Range]:
+    at, more, count = 0, 1, 0
+    while more:
+        # Early programs began only the first range with the mark, later ones every range.
+        at += 4 if data.startswith(b"RAW ", at) else 0
+        (points,) = struct.unpack_from("<I", data, at)
+        seconds, step = struct.unpack_from("<ff", data, at + 4)
+        (start,) = struct.unpack_from("<f", data, at + 20)
+        (wavelength,) = struct.unpack_from("<f", data, at + 68)
+        (more,) = struct.unpack_from("<I", data, at + 148)
+        sample = _text(data, at + 36, 32)
+        numbers = at + _RANGE_HEADER_1
+        yield _range(
+            data, _decimal(start), _decimal(step), points, numbers, _FLOAT, seconds, _decimal(wavelength), name, sample
+        )
+        at = numbers + _FLOAT * points
+        count = _bounded(count + 1, name)
+
+
+def _version_2(data: bytes, name: str) -> Iterator[_Range]:
+    (count,) = struct.unpack_from("<H", data, 4)
+    (wavelength,) = struct.unpack_from("<f", data, 190)
+    at = _FIRST_RANGE_2
+    for _ in range(_bounded(count, name)):
+        length, points = struct.unpack_from("<HH", data, at)
+        if length < _RANGE_HEADER_2:
+            raise RecordError("TRUNCATED", f"a range's header has {length} bytes", where=name, remedy=_EXPORT)
+        seconds, step, start = struct.unpack_from("<fff", data, at + 8)
+        yield _range(
+            data, _decimal(start), _decimal(step), points, at + length, _FLOAT, seconds, _decimal(wavelength), name
+        )
+        at += length + _FLOAT * points
+
+
+def _decimal(value: float) -> float:
+    """Return the number that a single-precision field stands for: 0.02, not 0.0199999996.
+
+    Somebody set it in decimals, and its rounding would add up over thousands of steps.
+    """
+    return float(str(np.float32(value)))
 
 
 def _version_3(data: bytes, name: str) -> Iterator[_Range]:
@@ -137,6 +180,7 @@ def _range(
     seconds: float,
     wavelength: float,
     name: str,
+    sample: str = "",
 ) -> _Range:
     if width != _FLOAT:
         raise RecordError(
@@ -144,7 +188,7 @@ def _range(
         )
     if at + _FLOAT * points > len(data):
         raise RecordError("TRUNCATED", f"{points} counts do not fit into it", where=name, remedy=_EXPORT)
-    return _Range(start, step, points, at, seconds, wavelength)
+    return _Range(start, step, points, at, seconds, wavelength, sample)
 
 
 def _bounded(count: int, name: str) -> int:
@@ -154,10 +198,19 @@ def _bounded(count: int, name: str) -> int:
 
 
 def _metadata(data: bytes) -> dict[str, MetadataValue]:
-    if data[:7] == b"RAW1.01":
-        fields = {"date": (16, 10), "time": (26, 10), "user": (36, 72), "site": (108, 218), "sample": (326, 60),
-                  "comment": (386, 160), "anode": (608, 4)}  # fmt: skip
-    else:
-        fields = {"date": (12, 12), "time": (24, 10)}
-    texts = {key: decode(data[at : at + size].split(b"\0", 1)[0]).strip() for key, (at, size) in fields.items()}
+    texts = {key: _text(data, at, size) for key, (at, size) in _TEXTS.get(data[:4], {}).items()}
     return {key: text for key, text in texts.items() if text}
+
+
+def _text(data: bytes, at: int, size: int) -> str:
+    return decode(data[at : at + size].split(b"\0", 1)[0]).strip()
+
+
+_VERSIONS = {b"RAW ": _version_1, b"RAW2": _version_2, b"RAW1.01": _version_3, b"RAW4.00": _version_4}
+_TEXTS = {
+    b"RAW2": {"date": (168, 20), "anode": (188, 2)},
+    b"RAW1": {"date": (16, 10), "time": (26, 10), "user": (36, 72), "site": (108, 218), "sample": (326, 60),
+              "comment": (386, 160), "anode": (608, 4)},
+    b"RAW4": {"date": (12, 12), "time": (24, 10)},
+}  # fmt: skip
+"""Where the texts of a file's header stand, and how long they may be; version 1 has none but its ranges' own."""

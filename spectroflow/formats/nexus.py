@@ -23,6 +23,7 @@ class Nexus:
     name = "nexus"
     extensions: tuple[str, ...] = (".nxs", ".h5", ".hdf5")
     isolated = True
+    packages = ("h5py",)
 
     def claims(self, head: bytes, name: str) -> bool:  # noqa: ARG002
         """Say whether it is HDF5 that speaks NeXus."""

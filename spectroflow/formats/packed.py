@@ -61,20 +61,32 @@ def missing_package(package: str, where: str) -> RecordError:
 
 
 class Zip:
-    """A zip file in memory whose members are bounded before they are unpacked."""
+    """A zip file in memory whose members are bounded before they are unpacked.
 
-    def __init__(self, data: bytes, *, where: str) -> None:
+    Parameters
+    ----------
+    data
+        The file.
+    where
+        Named in errors.
+    most_bytes, most_members
+        What all members that are read together may have, and how many there may be.
+    """
+
+    def __init__(
+        self, data: bytes, *, where: str, most_bytes: int = MOST_BYTES, most_members: int = _MOST_MEMBERS
+    ) -> None:
         self._where = where
         with self._explained():
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             entries = self._zip.infolist()
-        if len(entries) > _MOST_MEMBERS:
+        if len(entries) > most_members:
             raise RecordError("HOSTILE_FILE", f"it has {len(entries)} members", where=where, remedy=_EXPORT)
-        self._left = MOST_BYTES
+        self._left = most_bytes
         self.names = [entry.filename for entry in entries]
 
     def read(self, name: str) -> bytes:
-        """Return one member; all that are read together may have :data:`MOST_BYTES`."""
+        """Return one member; all that are read together are bounded."""
         with self._explained():
             entry = self._zip.getinfo(name)
             swollen = entry.file_size > max(_FREE_BYTES, _MOST_RATIO * max(1, entry.compress_size))

@@ -93,10 +93,12 @@ def _builtin() -> tuple[Format, ...]:
     from spectroflow.formats.wdf import Wdf
     from spectroflow.formats.xrdml import Xrdml
     from spectroflow.formats.xy import ColumnsText
+    from spectroflow.formats.zarr_arrays import ZarrArrays
 
     # Formats that a signature proves come before those that only a name suggests; plain columns take the rest.
-    certain = (Rruff(), Dif(), Opus(), Wdf(), Spa(), BrukerRaw(), Nexus(), Xrdml(), Rod(), Uxd(), Jcamp(), OpenSpecy())
-    return (*certain, Spc(), Brml(), Rasx(), Asp(), ColumnsText())
+    binary = (Opus(), Wdf(), Spa(), BrukerRaw(), Nexus(), ZarrArrays())
+    text = (Xrdml(), Rod(), Uxd(), Jcamp(), OpenSpecy())
+    return (Rruff(), Dif(), *binary, *text, Spc(), Brml(), Rasx(), Asp(), ColumnsText())
 
 
 def is_isolated(entry: Format) -> bool:

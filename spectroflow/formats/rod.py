@@ -28,6 +28,7 @@ class Rod:
     name = "rod"
     extensions: tuple[str, ...] = (".rod",)
     isolated = True
+    packages = ("gemmi",)
 
     def claims(self, head: bytes, name: str) -> bool:
         """Say whether it is called so or has the dictionary's names."""

@@ -87,6 +87,7 @@ def convert(
         reader_timeout=options.config.convert.reader_timeout,
     )
     details = {"sources": asdict(found.counts), "unclaimed": found.unclaimed, "warnings": list(found.warnings)}
+    sentences = _sentences(found)
     if not any(table.num_rows for table in found.rows.values()):
         summary = nothing_to_do("convert", root, "every source was converted before") if first is None else first
     else:
@@ -94,17 +95,19 @@ def convert(
         if options.dry_run:
             summary = planned("convert", plan, root)
         else:
-            summary = _carry_out(plan, root, options, found)
+            unsaved = [found]
+            del found  # saved and let go before the first unit: a large plan is not to stay in memory beside the work
+            summary = _carry_out(plan, root, options, unsaved)
             if first is not None:
                 summary.rows = summary.rows + first.rows
     summary.details |= details
     summary.seconds = time.perf_counter() - began
-    summary.lines += _sentences(found)
+    summary.lines += sentences
     return summary
 
 
-def _carry_out(plan: Plan, root: Location, options: JobOptions, found: SourcePlan | None = None) -> Summary:
-    """Run and commit a plan; without ``found`` it is one that an earlier call saved and did not end."""
+def _carry_out(plan: Plan, root: Location, options: JobOptions, unsaved: list[SourcePlan] | None = None) -> Summary:
+    """Run and commit a plan; what is ``unsaved`` of it is saved first and taken out of that list."""
     rows = {group.name: group.rows for group in plan.groups}
     modalities = {name: modality_of(name, options.config) for name in rows}
 
@@ -112,8 +115,9 @@ def _carry_out(plan: Plan, root: Location, options: JobOptions, found: SourcePla
         for name, count in rows.items():
             layout = convert_layout(plan.run, name, count, options.config)
             create_segment(root, layout, modalities[name], "measured")
-        if found is not None:
-            _save_rows(found, plan, root)
+        if unsaved:
+            _save_rows(unsaved.pop(), plan, root)
+            pa.default_memory_pool().release_unused()
 
     result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, options, prepare)
     entries = [
@@ -195,6 +199,6 @@ def _parquet(table: pa.Table) -> bytes:
 
 def _table_digest(table: pa.Table) -> str:
     sink = hashlib.blake2b(digest_size=16)
-    for batch in table.combine_chunks().to_batches():
+    for batch in table.combine_chunks().to_batches(max_chunksize=8192):
         sink.update(batch.serialize().to_pybytes())
     return sink.hexdigest()

@@ -29,7 +29,8 @@ class Comparison:
     was_row
         Whether it had rows in the archive.
     must_open
-        Whether it is new, or its size, time, tag or manifest entry changed, or it was asked for.
+        Whether it is new, or its size, time, tag or manifest entry changed, or storage failed when it was last
+        read, or it was asked for.
     gone
         One entry per row of the previous catalogue: not there any more.
     """
@@ -46,6 +47,7 @@ class Comparison:
         self.was_row = known & ~is_true(pc.is_in(codes, value_set=pa.array(NOT_ROWS)))
         if previous.formats != fingerprint():
             same &= ~is_true(pc.equal(codes, UNCLAIMED))
+        same &= ~is_true(pc.equal(codes, "STORAGE_ERROR"))
         self._said: list[str] | None = None
         if manifest is not None:
             same &= self._apply(listing["source"].to_pylist(), manifest)
@@ -67,8 +69,12 @@ class Comparison:
         for column in ("digest", "said"):
             same &= is_true(pc.equal(self._take(column, before), fresh[column]))
         same &= ~is_true(pc.equal(fresh["digest"], ""))
+        # What still cannot be read has its failed row already.
+        code = self._take("code", before)
+        again = is_true(pc.equal(code, "STORAGE_ERROR")) & is_true(pc.equal(fresh["code"], "STORAGE_ERROR"))
+        same |= again & is_true(pc.equal(self._take("said", before), fresh["said"])) & ~self.asked[listed]
         # A file that no format claimed before may be claimed now.
-        was = is_true(pc.equal(self._take("code", before), UNCLAIMED))
+        was = is_true(pc.equal(code, UNCLAIMED))
         same &= was == is_true(pc.equal(fresh["code"], UNCLAIMED))
         return same
 

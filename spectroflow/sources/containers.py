@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import IO, Protocol
 
 from spectroflow.errors import RecordError
+from spectroflow.sources.fetch import fetch, missing
 from spectroflow.sources.objects import MEMBER_MARK, SourceObject
 from spectroflow.storage import Location
 
@@ -172,7 +173,7 @@ def _local_file(location: Location) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115
     size = location.info().size
     for start in range(0, size, 16 * _BLOCK):
-        file.write(location.read_bytes(start, min(size, start + 16 * _BLOCK)))
+        file.write(fetch(location, start, min(size, start + 16 * _BLOCK)))
     file.seek(0)
     return file
 
@@ -224,7 +225,7 @@ def _explained(source: str) -> Iterator[None]:
         error.where = error.where or source
         raise
     except FileNotFoundError:
-        raise RecordError("SOURCE_MISSING", "it is not there any more", where=source, remedy=_AGAIN) from None
+        raise missing(source) from None
     except KeyError:
         raise RecordError("SOURCE_MISSING", "the archive has no such member", where=source, remedy=_AGAIN) from None
     except (*_BROKEN, NotImplementedError, RuntimeError, MemoryError, RecursionError) as error:

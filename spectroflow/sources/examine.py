@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spectroflow.errors import RecordError
+from spectroflow.errors import RecordError, Unreachable
 from spectroflow.formats.base import HEAD_BYTES, Format
 from spectroflow.formats.normalise import resolve_modality
 from spectroflow.formats.registry import detect
@@ -86,6 +86,8 @@ def examine(
     except RecordError as error:
         given = _named(entry.modality, modalities) or UNKNOWN
         return Examined(digest, "", found.name if found else "", (given,), error.code, error.message, error.remedy)
+    except Unreachable:
+        raise
     except Exception as error:
         return Examined(
             digest,

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spectroflow.errors import RecordError
+from spectroflow.formats.zarr_arrays import ROOTS
 from spectroflow.sources.catalogue import CONTAINER, Catalogue
 from spectroflow.sources.manifest import Manifest
 from spectroflow.sources.objects import MEMBER_MARK, SourceObject, is_container
 from spectroflow.sources.reading import SourceReader
+from spectroflow.sources.stores import gathered
 from spectroflow.storage import Location
 
 SCHEMA = pa.schema(
@@ -52,12 +54,25 @@ def list_sources(found: Iterable[SourceObject], previous: Catalogue, reader: Sou
             batches.append(_batch(rows))
             rows = []
     batches.append(_batch(rows))
-    table = pa.concat_tables([pa.Table.from_batches(batches, SCHEMA), *pieces]).combine_chunks()
+    del rows
+    table = pa.concat_tables([pa.Table.from_batches(batches, SCHEMA), *pieces])
+    # Each step lets go of what it copied, so that a large listing is there twice at most.
+    del batches, pieces
+    table = table.combine_chunks()
+    pa.default_memory_pool().release_unused()
+    return _once_each(table)
+
+
+def _once_each(table: pa.Table) -> pa.Table:
+    """Return the sources sorted, each once; a walk gives them so unless several arguments lead to the same ones."""
+    names = table["source"].combine_chunks()
+    if pc.all(pc.greater(names[1:], names[:-1])).as_py() in {True, None}:
+        return table
     table = table.take(pc.sort_indices(table["source"]))
     names = table["source"].combine_chunks()
     first = np.ones(len(names), dtype=bool)
     first[1:] = pc.not_equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)
-    return table.filter(pa.array(first))
+    return table.filter(pa.array(first)).combine_chunks()
 
 
 def with_missing(
@@ -98,19 +113,21 @@ def _batch(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
 
 def _expanded(each: SourceObject, reader: SourceReader) -> Iterator[tuple[object, ...]]:
     own = (each.source, each.name, "", each.size, each.modified, each.etag)
-    members: list[tuple[object, ...]] = []
     try:
-        for member in reader.container(each.source).members():
-            found = member.found
-            code = "HOSTILE_FILE" if member.refused else ""
-            members.append(
-                (found.source, found.name, each.source, found.size, found.modified, found.etag, code, member.refused)
-            )
+        members = list(reader.container(each.source).members())
     except RecordError as error:
         yield (*own, error.code, error.message)
         return
+    if any(member.found.name in ROOTS for member in members):
+        yield (*own, "", "")  # the zip is a Zarr store itself
+        return
+    refused = {member.found.source: member.refused for member in members if member.refused}
     yield (*own, CONTAINER, "")
-    yield from members
+    for found in gathered(sorted((member.found for member in members), key=lambda found: found.source)):
+        inside = (why for name, why in refused.items() if name.startswith(found.source + "/"))
+        why = refused.get(found.source) or next(inside, "")
+        code = "HOSTILE_FILE" if why else ""
+        yield (found.source, found.name, each.source, found.size, found.modified, found.etag, code, why)
 
 
 class _Containers:

@@ -44,8 +44,8 @@ class SourceObject:
 
 
 def is_container(name: str) -> bool:
-    """Say whether a file of this name is an archive whose members are the sources."""
-    return _CONTAINER.search(name) is not None
+    """Say whether a file of this name is an archive whose members are sources; a zipped Zarr store is one itself."""
+    return _CONTAINER.search(name) is not None and not name.lower().endswith(".zarr.zip")
 
 
 def split_member(source: str) -> tuple[Location, str | None]:

@@ -12,9 +12,13 @@ import numpy as np
 from spectroflow.errors import RecordError
 from spectroflow.formats.base import HEAD_BYTES, Format, Probe, RawRecord
 from spectroflow.formats.registry import get, is_isolated
+from spectroflow.formats.zarr_arrays import ROOTS
 from spectroflow.sources.containers import Container, open_container
+from spectroflow.sources.fetch import fetch
 from spectroflow.sources.objects import split_member
 from spectroflow.sources.sandbox import Sandbox
+from spectroflow.sources.stores import is_store, packed
+from spectroflow.storage import Location
 
 _OPEN_CONTAINERS = 4
 
@@ -81,37 +85,53 @@ class SourceReader:
         return self._open[source]
 
     def head(self, source: str) -> bytes:
-        """Return the first 64 KiB of a file; members of archives are read whole."""
+        """Return the first 64 KiB of a file; members of archives are read whole, of stores what they begin with."""
         location, member = split_member(source)
         if member is not None:
             return self.read(source)[:HEAD_BYTES]
-        try:
-            return location.read_bytes(0, HEAD_BYTES)
-        except FileNotFoundError:
-            raise _missing(source) from None
-        except OSError as error:
-            raise _unreadable(source, error) from None
+        if is_store(source) and location.is_folder():
+            begin = [name for name in ROOTS if (location / name).exists()]
+            return packed(begin, lambda name: fetch(location / name))[:HEAD_BYTES]
+        return fetch(location, 0, HEAD_BYTES)
 
     def read(self, source: str) -> bytes:
-        """Return the bytes of a source.
+        """Return the bytes of a source; those of a Zarr store are a zip of its files.
 
         Raises
         ------
         RecordError
             ``SOURCE_MISSING``, ``TOO_LARGE``, ``STORAGE_ERROR``, or what a broken archive of files gives.
+        Unreachable
+            The bucket does not answer.
         """
         location, member = split_member(source)
+        if member is not None and is_store(source):
+            return self._packed_members(self.container(str(location)), source, member)
         if member is not None:
             return self.container(str(location)).read(member, self._most)
-        try:
-            data = location.read_bytes()
-        except FileNotFoundError:
-            raise _missing(source) from None
-        except OSError as error:
-            raise _unreadable(source, error) from None
+        if is_store(source) and location.is_folder():
+            return self._packed_folder(location)
+        data = fetch(location)
         if len(data) > self._most:
             raise too_large(source, len(data), self._most)
         return data
+
+    def _packed_folder(self, location: Location) -> bytes:
+        files = {info.path: info for info in location.walk()}
+        size = sum(info.size for info in files.values())
+        if size > self._most:
+            raise too_large(str(location), size, self._most)
+        return packed(files, lambda name: fetch(files[name].location))
+
+    def _packed_members(self, container: Container, source: str, member: str) -> bytes:
+        inside = [each.found for each in container.members() if each.found.name.startswith(member + "/")]
+        if not inside:
+            return container.read(member, self._most)
+        size = sum(found.size for found in inside)
+        if size > self._most:
+            raise too_large(source, size, self._most)
+        names = [found.name[len(member) + 1 :] for found in inside]
+        return packed(names, lambda name: container.read(f"{member}/{name}", self._most))
 
     def records(self, source: str, name: str, *, digest: str, format_name: str) -> list[RawRecord]:
         """Read the spectra of a source as it was planned.
@@ -182,22 +202,4 @@ def too_large(source: str, size: int, most: int) -> RecordError:
         f"{size} bytes are more than the {most} that one file may have",
         where=source,
         remedy="Raise convert.max_file_bytes if this is meant.",
-    )
-
-
-def _missing(source: str) -> RecordError:
-    return RecordError(
-        "SOURCE_MISSING",
-        "the file is not there any more",
-        where=source,
-        remedy="Run the same command again to take the sources as they are now.",
-    )
-
-
-def _unreadable(source: str, error: OSError) -> RecordError:
-    return RecordError(
-        "STORAGE_ERROR",
-        f"the file cannot be read ({error.strerror or error})",
-        where=source,
-        remedy="Check its permissions and the disk, then retry.",
     )

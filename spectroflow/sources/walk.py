@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from spectroflow.errors import InvalidInput
 from spectroflow.sources.objects import SourceObject
+from spectroflow.sources.stores import gathered
 from spectroflow.storage import Location
 
 _MAGIC = re.compile(r"[*?\[]")
 
 
 def walk(sources: Sequence[str], *, exclude: Sequence[Location] = ()) -> Iterator[SourceObject]:
-    """Yield every file that the given paths, URLs and globs lead to, each as often as it is found.
+    """Yield every file and Zarr store that the given paths, URLs and globs lead to, each as often as it is found.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def walk(sources: Sequence[str], *, exclude: Sequence[Location] = ()) -> Iterato
     """
     left_out = [str(location).rstrip("/") for location in exclude]
     for text in sources:
-        for found in _walk_one(text):
+        for found in gathered(_walk_one(text)):
             if not any(found.source == each or found.source.startswith(each + "/") for each in left_out):
                 yield found
 
