@@ -27,7 +27,7 @@ class Dif:
 
     def claims(self, head: bytes, name: str) -> bool:
         """Say whether it has XPOW's line of titles."""
-        return _TITLES.search(head) is not None or suffix(name) == ".dif"
+        return (b"2-THETA" in head and _TITLES.search(head) is not None) or suffix(name) == ".dif"
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the tables."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from spectroflow.errors import RecordError
 from spectroflow.formats import quality
 from spectroflow.formats.base import FloatArray, MetadataValue, RawRecord, number
+from spectroflow.formats.survey import extent, steps, survey
 from spectroflow.formats.units import Optics, axis_unit, convert_axis, convert_intensity, intensity_unit
 from spectroflow.modality import Modality
 
@@ -32,8 +34,9 @@ class Record:
     sample_id, label, formula
         As in :class:`~spectroflow.formats.base.RawRecord`.
     metadata
-        Further columns of the record table; ``axis_unit_original`` and ``intensity_unit_original``
-        where a unit was converted.
+        Further columns of the record table; ``axis_unit_original`` and ``intensity_unit_original`` where a
+        unit was converted, ``axis_order`` and ``axis_permutation`` where points were put in order, and
+        ``snr_estimate``.
     """
 
     axis: FloatArray
@@ -101,9 +104,9 @@ def to_record(raw: RawRecord, modality: Modality, *, min_points: int = 8, where:
     axis = _axis_in_unit(raw, axis, modality, metadata, flags, where)
     intensity = _intensity_in_unit(raw, intensity, modality, metadata, flags, where)
     axis, intensity = _in_order(axis, intensity, metadata, flags, where)
-    intensity = _masked(intensity, flags)
-    _require(axis, intensity, modality, min_points, where)
-    _judge(axis, intensity, modality, flags)
+    intensity, known = _masked(intensity, flags)
+    _require(axis, known, modality, min_points, where)
+    _judge(axis, known, modality, metadata, flags)
     return Record(axis, intensity, quality.mask_of(flags), raw.sample_id, raw.label, raw.formula, metadata)
 
 
@@ -175,23 +178,23 @@ def _intensity_in_unit(
 def _in_order(
     axis: FloatArray, intensity: FloatArray, metadata: dict[str, MetadataValue], flags: set[str], where: str
 ) -> tuple[FloatArray, FloatArray]:
-    known = np.isfinite(axis)
-    if not known.all():
+    if axis.size > 1 and steps(axis)[0] > 0:
+        return axis, intensity
+    known = np.flatnonzero(np.isfinite(axis))
+    if known.size < axis.size:
         flags.add("MISSING_POINTS")
         axis, intensity = axis[known], intensity[known]
     if axis.size < 2:
         raise RecordError("TOO_FEW_POINTS", f"only {axis.size} points have a position", where=where, remedy=_EXPORT)
-    steps = np.diff(axis)
-    if (steps > 0).all():
-        return axis, intensity
-    if (steps <= 0).all() and (steps < 0).any():
+    differences = np.diff(axis)
+    if (differences <= 0).all() and (differences < 0).any():
         flags.add("DESCENDING")
         metadata["axis_order"] = "descending"
         axis, intensity = axis[::-1], intensity[::-1]
-    elif (steps < 0).any():
-        flags.add("UNSORTED")
-        metadata["axis_order"] = "unsorted"
+    elif (differences < 0).any():
         order = np.argsort(axis, kind="stable")
+        flags.add("UNSORTED")
+        metadata |= {"axis_order": "unsorted", "axis_permutation": _runs(known[order])}
         axis, intensity = axis[order], intensity[order]
     return _merge_repeated(np.ascontiguousarray(axis), np.ascontiguousarray(intensity), flags, where)
 
@@ -213,30 +216,36 @@ def _merge_repeated(
         return axis[starts], np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan)
 
 
-def _masked(intensity: FloatArray, flags: set[str]) -> FloatArray:
-    with np.errstate(invalid="ignore"):
-        usable = np.abs(intensity) <= _LARGEST  # the archive holds float32
-    if not usable.all():
+def _runs(order: npt.NDArray[np.intp]) -> str:
+    """Return numbers as runs up and down: the places that sorted points had in their file, as in ``5-8,4-0``."""
+    runs = np.split(order, np.flatnonzero(np.abs(np.diff(order)) != 1) + 1)
+    return ",".join(f"{run[0]}-{run[-1]}" if run.size > 1 else f"{run[0]}" for run in runs)
+
+
+def _masked(intensity: FloatArray, flags: set[str]) -> tuple[FloatArray, FloatArray]:
+    """Return the values with NaN for what is none, and those that are left."""
+    unusable, *_ = extent(intensity, _LARGEST)  # the archive holds float32
+    if unusable:
         flags.add("MISSING_POINTS")
-        intensity = np.where(usable, intensity, np.nan)
+        with np.errstate(invalid="ignore"):
+            intensity = np.where(np.abs(intensity) <= _LARGEST, intensity, np.nan)
     head, tail = quality.padding(intensity)
+    known = intensity[head : intensity.size - tail]
     if head or tail:
         flags.add("ZERO_PADDED")
         intensity = intensity.copy()
         intensity[:head] = np.nan
         intensity[intensity.size - tail :] = np.nan
-    return intensity
+    return intensity, known[np.isfinite(known)] if unusable else known
 
 
-def _require(axis: FloatArray, intensity: FloatArray, modality: Modality, min_points: int, where: str) -> None:
-    known = np.isfinite(intensity)
-    finite = int(np.count_nonzero(known))
-    if not np.count_nonzero(intensity[known]):
+def _require(axis: FloatArray, known: FloatArray, modality: Modality, min_points: int, where: str) -> None:
+    if not np.count_nonzero(known):
         raise RecordError("NO_DATA", "every value is zero or missing", where=where, remedy="Measure it again.")
-    if finite < min_points:
+    if known.size < min_points:
         raise RecordError(
             "TOO_FEW_POINTS",
-            f"{finite} points are fewer than the {min_points} that make a spectrum",
+            f"{known.size} points are fewer than the {min_points} that make a spectrum",
             where=where,
             remedy="Lower convert.min_points if this is meant.",
         )
@@ -250,19 +259,25 @@ def _require(axis: FloatArray, intensity: FloatArray, modality: Modality, min_po
         )
 
 
-def _judge(axis: FloatArray, intensity: FloatArray, modality: Modality, flags: set[str]) -> None:
-    known = intensity[np.isfinite(intensity)]
-    low, high = float(known.min()), float(known.max())
-    if low == high:
+def _judge(
+    axis: FloatArray, known: FloatArray, modality: Modality, metadata: dict[str, MetadataValue], flags: set[str]
+) -> None:
+    found = survey(known)
+    span = found.high - found.low
+    if span == 0:
         flags.add("FLAT")
         return
-    if low < 0 and np.count_nonzero(known < -0.01 * (high - low)) > 0.1 * known.size:
+    if found.snr is not None:
+        metadata["snr_estimate"] = float(f"{found.snr:.3g}")
+        if found.snr < quality.LEAST_SNR:
+            flags.add("LOW_SNR")
+    if found.negative > 0.1 * known.size:
         flags.add("NEGATIVE")
     if quality.has_gaps(axis):
         flags.add("GAPS")
-    if quality.is_saturated(known):
+    if found.longest_at_top >= quality.HELD and quality.is_saturated(known, found.at_top):
         flags.add("SATURATED")
-    if quality.has_spikes(known):
+    if found.jump > 0.5 * span and quality.has_spikes(known):
         flags.add("SPIKES")
     declared = modality.intensity_unit == "absorbance" and not flags & {"INTENSITY_CONVERTED", "INTENSITY_ARBITRARY"}
     if declared and quality.looks_like_transmittance(known):

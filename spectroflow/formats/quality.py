@@ -6,9 +6,18 @@ from collections.abc import Iterable
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
 from spectroflow.formats.base import FloatArray
+from spectroflow.formats.survey import extent, steps
+
+LEAST_SNR = 5.0
+"""A thousand points of nothing but noise reach about 3.3; above this there is a line."""
+
+HELD = 4
+"""Neighbouring points at the highest value that make it look cut off."""
+
+_FEWEST = 16
+"""Points below which nothing is said of single ones."""
 
 FLAGS: MappingProxyType[str, int] = MappingProxyType(
     {
@@ -35,6 +44,7 @@ FLAGS: MappingProxyType[str, int] = MappingProxyType(
                 "FROM_REFLECTANCE",  # apparent absorbance, log10(1/R)
                 "COLUMNS_ASSUMED",  # the meaning of a column was taken from its values
                 "STICKS",  # a list of positions and heights, not a measured profile
+                "LOW_SNR",  # the highest point is less than five times the noise above the median
             )
         )
     }
@@ -62,47 +72,38 @@ def padding(intensity: FloatArray) -> tuple[int, int]:
     point in fifty between the ends is zero as well. So a single zero is padding in a spectrum that has
     no other, and is not in a count of few photons or in a computed pattern that was rounded to zero.
     """
-    zero = intensity == 0.0
-    if not (zero[0] or zero[-1]) or zero.all():
-        return 0, 0
-    nonzero = np.flatnonzero(~zero)
-    first, last = int(nonzero[0]), int(nonzero[-1])
+    _, first, last, zeros = extent(intensity, np.inf)
     inside = last - first + 1
-    if inside - nonzero.size > 0.02 * inside:
+    if first < 0 or zeros > 0.02 * inside:
         return 0, 0
     return first, intensity.size - 1 - last
 
 
 def has_gaps(axis: FloatArray) -> bool:
     """Say whether a step of an ascending axis is more than ten times the median step."""
-    steps = np.diff(axis)
-    if steps.size < 3:
+    if axis.size < 4:
         return False
-    widest = steps.max()
+    least, widest = steps(axis)
     # The median is at least the least step, which is cheaper to find and decides nearly always.
-    return bool(widest > 10.0 * steps.min() and widest > 10.0 * np.median(steps))
+    return widest > 10.0 * least and bool(widest > 10.0 * np.median(np.diff(axis)))
 
 
-def is_saturated(intensity: FloatArray) -> bool:
-    """Say whether the highest value is held over four or more neighbouring points, as a full detector does."""
-    known = intensity[np.isfinite(intensity)]
-    if known.size < 16:
-        return False
-    at_top = known == known.max()
-    # A spectrum of few different values repeats its highest one by chance.
-    held = int(np.count_nonzero(at_top))
-    return bool(4 <= held < known.size // 2 and _longest_run(at_top) >= 4 and np.unique(known).size > 8)
+def is_saturated(known: FloatArray, held: int) -> bool:
+    """Say whether a highest value that so many points hold, several neighbours among them, is a full detector's.
+
+    A spectrum of few different values repeats its highest one by chance.
+    """
+    return bool(known.size >= _FEWEST and held < known.size // 2 and np.unique(known).size > 8)
 
 
-def has_spikes(intensity: FloatArray) -> bool:
+def has_spikes(known: FloatArray) -> bool:
     """Say whether single points stand far above both neighbours, as a cosmic ray does.
 
     The height of each point above the mean of its neighbours is compared with a robust estimate of the
     noise of that quantity (1.4826 times its median absolute deviation): beyond 20 of those, and larger
     than half of the spectrum's own span above its median, it is not a line.
     """
-    known = intensity[np.isfinite(intensity)]
-    if known.size < 16:
+    if known.size < _FEWEST:
         return False
     second = known[1:-1] - 0.5 * (known[:-2] + known[2:])
     top = int(np.argmax(second)) + 1
@@ -116,13 +117,12 @@ def has_spikes(intensity: FloatArray) -> bool:
     return height > 20.0 * noise and beside < 0.3 * (float(known[top]) - middle)
 
 
-def looks_like_transmittance(absorbance: FloatArray) -> bool:
+def looks_like_transmittance(known: FloatArray) -> bool:
     """Say whether values that are called absorbance behave like transmittance.
 
     An absorbance above 10 means that one photon in ten thousand million came through, which no
     instrument measures; percent transmittance sits near 100 with lines that point down.
     """
-    known = absorbance[np.isfinite(absorbance)]
     if known.size < 8 or 2 * np.count_nonzero(known > 0.3) < known.size:
         return False
     low, median, high = np.quantile(known, (0.02, 0.5, 0.98))
@@ -130,8 +130,3 @@ def looks_like_transmittance(absorbance: FloatArray) -> bool:
     down = high > low and (median - low) > 2.0 * (high - median)
     fraction = median > 0.3 and high <= 1.1 and low >= -0.05 and down and high > 0.8
     return bool((percent and down) or fraction)
-
-
-def _longest_run(mask: npt.NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max()) if edges.size else 0

@@ -35,13 +35,11 @@ class ShardBuilder:
         self.layout = layout
         self.shard = shard
         self.start, self.stop = layout.span(shard)
-        capacity = layout.arrays[0].inner[0]
         rows = self.stop - self.start
-        self._axis = np.full((rows, capacity), np.nan, np.float64)
-        self._intensity = np.full((rows, capacity), np.nan, np.float32)
+        self._points: dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]] = {}
         self._status = np.full(rows, status.NOT_DONE, np.uint8)
         self._records: list[dict[str, Any]] = [{} for _ in range(rows)]
-        self.capacity = capacity
+        self.capacity = layout.arrays[0].inner[0]
 
     def put(self, row: int, axis: Array, intensity: Array, facts: dict[str, Any]) -> None:
         """Store a spectrum.
@@ -68,11 +66,11 @@ class ShardBuilder:
                 remedy=f"Set modality.NAME.capacity to at least {points} and convert again.",
             )
         i = row - self.start
-        self._axis[i, :points] = axis
-        self._intensity[i, :points] = intensity
+        stored = np.asarray(axis, np.float64), np.asarray(intensity, np.float32)
+        self._points[i] = stored
         self._status[i] = status.OK
         described = {
-            "digest": record_digest(self._axis[i, :points], self._intensity[i, :points]),
+            "digest": record_digest(*stored),
             "points": points,
             "axis_min": float(axis[0]),
             "axis_max": float(axis[-1]),
@@ -89,7 +87,15 @@ class ShardBuilder:
         """Write arrays and record table of the shard; return how many rows have which status."""
         used: npt.NDArray[np.uint8] = self._status
         assert not (used == status.NOT_DONE).any(), "every planned row has an outcome"
-        values: dict[str, Array] = {"axis": self._axis, "intensity": self._intensity, "status": self._status}
+        # As wide as the longest spectrum needs: the capacity is many times what most spectra have.
+        chunk = (self.layout.arrays[0].inner_chunks or (self.capacity,))[0]
+        longest = max((len(axis) for axis, _ in self._points.values()), default=1)
+        shape = self.stop - self.start, min(self.capacity, -(-max(1, longest) // chunk) * chunk)
+        axes, intensities = np.full(shape, np.nan, np.float64), np.full(shape, np.nan, np.float32)
+        for i, (axis, intensity) in self._points.items():
+            axes[i, : len(axis)] = axis
+            intensities[i, : len(axis)] = intensity
+        values: dict[str, Array] = {"axis": axes, "intensity": intensities, "status": self._status}
         self.layout.write(writer.zarr_store(self.layout.path), self.shard, values)
         writer.put(records_key(segment, self.shard), encode(self._records))
         return Counter(status.NAMES[int(code)] for code in self._status)

@@ -12,7 +12,7 @@ from spectroflow.formats.registry import detect
 from spectroflow.modality import Modality
 from spectroflow.sources.catalogue import UNCLAIMED, UNKNOWN
 from spectroflow.sources.manifest import Entry
-from spectroflow.sources.reading import SourceReader, digest_of, too_large
+from spectroflow.sources.reading import SourceReader, digest_of, digests_of, too_large
 
 _READ_WHOLE = 8 << 20
 """Larger files are opened by their first bytes before they are read whole."""
@@ -25,7 +25,7 @@ class Examined:
     Attributes
     ----------
     digest, content
-        Digests of the whole file, and of it without the names at its beginning.
+        Digests of the whole file, and of it without the names at its beginning; none where it gave no bytes.
     format
         The format that claims it, empty where none does.
     modalities
@@ -68,7 +68,7 @@ def examine(
     max_file_bytes
         Larger files are refused, unless no format claims them.
     """
-    digest = ""
+    data: bytes | None = None
     found: Format | None = None
     try:
         if size > _READ_WHOLE:
@@ -78,33 +78,46 @@ def examine(
             if size > max_file_bytes:
                 raise too_large(source, size, max_file_bytes)
         data = reader.read(source)
-        digest = digest_of(data)
         found = detect(data[:HEAD_BYTES], name)
         if found is None:
-            return Examined(digest, code=UNCLAIMED)
+            return Examined(digest_of(data), code=UNCLAIMED)
         told = reader.probe(found, data, name)
     except RecordError as error:
-        given = _named(entry.modality, modalities) or UNKNOWN
-        return Examined(digest, "", found.name if found else "", (given,), error.code, error.message, error.remedy)
+        return _refused(data, found, entry, modalities, error.code, error.message, error.remedy)
     except Unreachable:
         raise
     except Exception as error:
-        return Examined(
-            digest,
-            "",
-            found.name if found else "",
-            (_named(entry.modality, modalities) or UNKNOWN,),
+        return _refused(
+            data,
+            found,
+            entry,
+            modalities,
             "READER_FAILED",
             f"the {found.name if found else ''} reader failed with {type(error).__name__}: {error}",
             "The file is damaged or of a dialect that is not supported; export it again.",
         )
-    content = digest_of(memoryview(data)[told.payload_start :]) if told.payload_start else digest
+    digest, content = digests_of(data, told.payload_start)
     names = tuple(_named(entry.modality or name, modalities) or UNKNOWN for name in told.modalities)
     if not names:
         return Examined(
             digest, content, found.name, (UNKNOWN,), "NO_DATA", "there is no spectrum in it", "Export it again."
         )
     return Examined(digest, content, found.name, names)
+
+
+def _refused(
+    data: bytes | None,
+    found: Format | None,
+    entry: Entry,
+    modalities: Mapping[str, Modality],
+    code: str,
+    reason: str,
+    remedy: str,
+) -> Examined:
+    """Return what is known of a source that cannot be read; without bytes it has no digest."""
+    given = _named(entry.modality, modalities) or UNKNOWN
+    digest = "" if data is None else digest_of(data)
+    return Examined(digest, "", found.name if found else "", (given,), code, reason, remedy)
 
 
 def _named(name: str | None, modalities: Mapping[str, Modality]) -> str | None:

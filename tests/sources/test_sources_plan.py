@@ -9,7 +9,8 @@ import pytest
 from sources_kit import modality_of, outcomes, plan, put, rruff, spectrum, touch
 
 from spectroflow.errors import RecordError
-from spectroflow.sources import UNKNOWN, SourceReader
+from spectroflow.sources import UNKNOWN, SourceReader, digest_of
+from spectroflow.sources.reading import digests_of, has_digest
 
 
 def test_every_source_is_accounted_for(tmp_path):
@@ -198,3 +199,16 @@ def test_the_rruff_pack(real_data):
     assert found.warnings == ()
     assert plan(folder, previous=found, manifest=folder / "manifest.csv",
                 columns={"sample_id": "rruff_id", "label": "group"}).total == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 20])
+def test_one_walk_gives_both_digests(start):
+    data = bytes(range(40))
+    digest, content = digests_of(data, start)
+    assert content == digest_of(data[start:])
+    assert has_digest(data, digest)
+    for place in range(40):
+        changed = data[:place] + b"\xff" + data[place + 1 :]
+        assert not has_digest(changed, digest)
+        assert (digests_of(changed, start)[1] == content) == (place < start)
+    assert not has_digest(data[:-1], digest)
