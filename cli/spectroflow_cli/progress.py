@@ -21,7 +21,7 @@ Listener = Callable[[Any], None]
 PLAIN_EVERY_SECONDS = 10.0
 """How often plain lines tell the progress of a run."""
 
-REPEATED = {"progress", "network_progress"}
+REPEATED = {"progress", "network_progress", "sources_progress"}
 """Events that come often and tell how far something is."""
 
 
@@ -52,15 +52,17 @@ class PlainLines:
     def __init__(self, every: float = PLAIN_EVERY_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
         self._clock = clock
-        self._last = clock()
+        self._began = clock()
+        self._last: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         name = event.name()
         if name in REPEATED:
-            if self._clock() - self._last < self._every:
+            moment = self._clock()
+            if moment - self._last.get(name, self._began) < self._every:
                 return
-            self._last = self._clock()
+            self._last[name] = moment
         text = describe(event.to_json())
         if text:
             sys.stderr.write(text + "\n")
@@ -98,6 +100,9 @@ class Bar:
             case "network_progress":
                 name = str(tree["network"])
                 self._update(name, f"train {name}", tree["epoch"], tree["epochs"], _figures(tree))
+            case "sources_progress":
+                name = f"{tree['stage']} at files" if tree["stage"] == "looking" else "reading files"
+                self._update(name, name, tree["files_done"], tree["files"], _volume(tree))
             case _:
                 text = describe(tree)
                 if text:
@@ -143,6 +148,15 @@ def _rate(e: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _volume(e: dict[str, Any]) -> str:
+    parts = [f"{e['bytes_done'] / 1e6:,.1f} of {e['bytes'] / 1e6:,.1f} MB"]
+    if e["bytes_per_second"]:
+        parts += [f"{e['bytes_per_second'] / 1e6:,.1f} MB/s", f"{duration(e['eta_seconds'])} left"]
+    if e["failed"]:
+        parts.append(f"{e['failed']:,} failed")
+    return ", ".join(parts)
+
+
 def _outcomes(e: dict[str, Any]) -> str:
     return f"{e['ok']:,} ok, {e['failed']:,} failed, {e['skipped']:,} skipped"
 
@@ -166,6 +180,7 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "run_started": _started,
     "progress": _progress,
     "network_progress": lambda e: f"  {e['network']}: epoch {e['epoch']} of {e['epochs']}, {_figures(e)}",
+    "sources_progress": lambda e: f"  {e['stage']}: {e['files_done']:,} of {e['files']:,} files, {_volume(e)}",
     "unit_retried": lambda e: f"  {e['unit']}: attempt {e['attempt']} was lost ({e['reason']}): {e['detail']}",
     "unit_searched": lambda e: f"  {e['unit']}: searching for the record that ends its process ({e['reason']})",
     "row_condemned": lambda e: f"  {e['unit']}: row {e['row']} is {e['code']}",

@@ -6,7 +6,7 @@ import hashlib
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +16,13 @@ from spectroflow.archive import SegmentEntry, Version, commit, latest_version
 from spectroflow.archive.segment import create_segment
 from spectroflow.config import Config
 from spectroflow.engine.code import code_digest
+from spectroflow.engine.ledger import Ledger
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.run import run_folder
 from spectroflow.engine.unit import Group
 from spectroflow.errors import UsageError
 from spectroflow.jobs.conversions import CATALOGUE, committed, previous_catalogue, unfinished_run
+from spectroflow.jobs.convert_progress import ReadingProgress, looking, work_of
 from spectroflow.jobs.converter import ConvertProcessor, convert_layout, modality_of, planned_key, segment_id
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
@@ -85,6 +87,7 @@ def convert(
         max_file_bytes=options.config.convert.max_file_bytes,
         reader_memory=options.config.convert.reader_memory,
         reader_timeout=options.config.convert.reader_timeout,
+        listener=looking(options.listener),
     )
     details = {"sources": asdict(found.counts), "unclaimed": found.unclaimed, "warnings": list(found.warnings)}
     sentences = _sentences(found)
@@ -119,7 +122,9 @@ def _carry_out(plan: Plan, root: Location, options: JobOptions, unsaved: list[So
             _save_rows(unsaved.pop(), plan, root)
             pa.default_memory_pool().release_unused()
 
-    result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, options, prepare)
+    done = Ledger(run_folder(root, plan.run), plan.fingerprint).names()
+    heard = replace(options, listener=ReadingProgress(options.listener, plan, done))
+    result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, heard, prepare)
     entries = [
         SegmentEntry(
             id=segment_id(plan.run, group.name),
@@ -148,7 +153,11 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
         config=_content(config),
         groups=groups,
         unit_shards=config.engine.unit_shards,
-        payload={"catalogues": list(base.catalogues), "replaced": list(found.replaced)},
+        payload={
+            "catalogues": list(base.catalogues),
+            "replaced": list(found.replaced),
+            "work": {group.name: work_of(found.rows[group.name], group) for group in groups},
+        },
         digests={"code": code_digest(), **{name: _table_digest(found.rows[name]) for name in counts}},
         estimate=Estimate(
             units=sum(group.count(config.engine.unit_shards) for group in groups),

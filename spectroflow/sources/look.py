@@ -15,7 +15,7 @@ import pyarrow as pa
 from spectroflow.modality import Modality
 from spectroflow.sources import catalogue
 from spectroflow.sources.catalogue import UNCLAIMED, UNKNOWN
-from spectroflow.sources.compare import Comparison
+from spectroflow.sources.compare import Comparison, integers
 from spectroflow.sources.examine import Examined, examine
 from spectroflow.sources.manifest import Entry
 from spectroflow.sources.objects import split_member
@@ -29,8 +29,20 @@ FRESH_SCHEMA = pa.schema(
 )
 """What opening a source adds to what the listing says of it."""
 
-Listener = Callable[[int, int, int], None]
-"""Told of progress: files looked at, files to look at, bytes read."""
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How many sources of those that must be opened are, with their bytes, and how many cannot be read."""
+
+    files_done: int = 0
+    files: int = 0
+    bytes_done: int = 0
+    bytes: int = 0
+    failed: int = 0
+
+
+Listener = Callable[[Looked], None]
+"""Told of progress."""
 
 _READERS = 16
 _BATCH = 4096
@@ -65,7 +77,8 @@ class Looker:
         """Return what each source that must be opened is, in the order of the listing."""
         wanted = np.flatnonzero(comparison.must_open)
         batches = []
-        done = 0
+        done = failed = seen = 0
+        total = int(np.maximum(integers(listing["size"])[wanted], 0).sum())
         for start in range(0, len(wanted), _BATCH):
             rows = wanted[start : start + _BATCH]
             jobs = [
@@ -81,9 +94,11 @@ class Looker:
             for job, each in zip(jobs, self._in_order(jobs), strict=True):
                 found.append({name: getattr(each, name) for name in FRESH_SCHEMA.names[:-1]} | {"said": job["said"]})
                 self.bytes_read += job["size"] if each.digest else 0
+                seen += max(0, job["size"])
+                failed += each.code not in {"OK", UNCLAIMED}
                 done += 1
                 if self.listener is not None and (done % _TELL_EVERY == 0 or done == len(wanted)):
-                    self.listener(done, len(wanted), self.bytes_read)
+                    self.listener(Looked(done, len(wanted), seen, total, failed))
             batches.append(pa.RecordBatch.from_pylist(found, schema=FRESH_SCHEMA))
         return pa.Table.from_batches(batches, FRESH_SCHEMA)
 
