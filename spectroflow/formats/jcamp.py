@@ -53,6 +53,7 @@ _COLUMNS = {
     "PATHLENGTH": "path_length",
     "$SAMPLEID": "sample_id",
     "$LASER": "laser",
+    "$SPECTRUMORIGIN": "origin",
 }
 
 

@@ -16,6 +16,7 @@ from spectroflow.formats.units import Optics, axis_unit, convert_axis, convert_i
 from spectroflow.modality import Modality
 
 _SHIFTS = frozenset({"raman"})
+_NOT_MEASURED = frozenset({"generated", "simulated"})
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -83,8 +84,8 @@ def to_record(raw: RawRecord, modality: Modality, *, min_points: int = 8, where:
     Raises
     ------
     RecordError
-        ``TOO_FEW_POINTS``, ``TOO_LONG``, ``BAD_AXIS``, ``NO_DATA``, ``UNKNOWN_UNIT`` or
-        ``AMBIGUOUS_UNIT``.
+        ``TOO_FEW_POINTS``, ``TOO_LONG``, ``BAD_AXIS``, ``NO_DATA``, ``UNKNOWN_UNIT``, ``AMBIGUOUS_UNIT``, or
+        ``NOT_A_SPECTRUM`` if it says of itself that it was not measured.
     """
     axis = np.asarray(raw.axis, dtype=np.float64)
     intensity = np.asarray(raw.intensity, dtype=np.float64)
@@ -100,6 +101,13 @@ def to_record(raw: RawRecord, modality: Modality, *, min_points: int = 8, where:
             remedy=f"Set modality.{modality.name}.capacity to {axis.size} or more.",
         )
     metadata = dict(raw.metadata)
+    if metadata.get("origin") in _NOT_MEASURED:
+        raise RecordError(
+            "NOT_A_SPECTRUM",
+            f"it says that it is {metadata['origin']}, not measured",
+            where=where,
+            remedy="Leave it out; a model's or a simulation's spectra stay in archives of their own.",
+        )
     flags = set(raw.flags)
     axis = _axis_in_unit(raw, axis, modality, metadata, flags, where)
     intensity = _intensity_in_unit(raw, intensity, modality, metadata, flags, where)
@@ -190,7 +198,9 @@ def _in_order(
     if (differences <= 0).all() and (differences < 0).any():
         flags.add("DESCENDING")
         metadata["axis_order"] = "descending"
-        axis, intensity = axis[::-1], intensity[::-1]
+        axis, intensity = np.ascontiguousarray(axis[::-1]), np.ascontiguousarray(intensity[::-1])
+        if steps(axis)[0] > 0:
+            return axis, intensity
     elif (differences < 0).any():
         order = np.argsort(axis, kind="stable")
         flags.add("UNSORTED")

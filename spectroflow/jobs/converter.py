@@ -73,7 +73,9 @@ class ConvertProcessor(AdditiveMetrics):
                     size += plan["size"] // plan["records"]
                 except RecordError as error:
                     builder.refuse(row, error.code, _planned_facts(plan))
-                    failures.append(Failure(row, error.code, plan["source"], error.message, error.remedy))
+                    failures.append(
+                        Failure(row, error.code, plan["source"], error.message, error.remedy, plan["digest"])
+                    )
             codes += builder.write(writer, segment)
         metrics = {"codes": dict(codes), "flags": dict(flags), "bytes_read": size}
         return UnitResult(dict(codes), failures, {unit.group: metrics})

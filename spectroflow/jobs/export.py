@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import numpy as np
@@ -23,7 +23,7 @@ from spectroflow.storage import Location
 PARQUET_ROWS = 1024
 """Spectra in one Parquet file."""
 
-INDEX_COLUMNS = ("path", "sample_id", "label", "modality", "formula", "segment", "row", "source", "digest")
+INDEX_COLUMNS = ("path", "sample_id", "label", "modality", "formula", "segment", "row", "source", "digest", "origin")
 
 
 def export(archive: str, out: str, *, form: str | None, options: JobOptions) -> Summary:
@@ -60,20 +60,23 @@ def export(archive: str, out: str, *, form: str | None, options: JobOptions) -> 
         count = sum(1 for name in chosen for _ in opened.spectra(options.where, modality=name))
         return Summary("export", status="dry run", rows=Rows(total=count), output=out)
     target = Location.parse(out)
+    origins = {entry.id: entry.origin for entry in opened.segments()}
     count = 0
     for name in chosen:
         spectra = opened.spectra(options.where, modality=name)
         if form == "parquet":
-            count += _write_parquet(target, spectra, modalities[name], opened)
+            count += _write_parquet(target, spectra, modalities[name], opened, origins)
         else:
-            count += _write_files(target, spectra, modalities[name], form)
+            count += _write_files(target, spectra, modalities[name], form, origins)
     seconds = time.perf_counter() - started
     return Summary(
         "export", rows=Rows(total=count, ok=count), seconds=seconds, output=str(target), details={"form": form}
     )
 
 
-def _write_files(target: Location, spectra: Iterator[Spectrum], modality: Modality, form: str) -> int:
+def _write_files(
+    target: Location, spectra: Iterator[Spectrum], modality: Modality, form: str, origins: Mapping[str, str]
+) -> int:
     encode = _encode_csv if form == "csv" else _encode_jcamp
     suffix = "csv" if form == "csv" else "jdx"
     index = io.StringIO()
@@ -84,17 +87,20 @@ def _write_files(target: Location, spectra: Iterator[Spectrum], modality: Modali
         record = spectrum.record
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", record["sample_id"] or record["label"] or "spectrum").strip("._")
         path = f"{modality.name}/{stem or 'spectrum'}-{spectrum.segment}-{spectrum.row:06d}.{suffix}"
-        (target / path).write_bytes(encode(spectrum, modality))
-        origin = (spectrum.segment, spectrum.row, record["source"], record["digest"])
-        writer.writerow([path, record["sample_id"], record["label"], modality.name, record["formula"], *origin])
+        origin = origins[spectrum.segment]
+        (target / path).write_bytes(encode(spectrum, modality, origin))
+        known = (record["sample_id"], record["label"], modality.name, record["formula"])
+        writer.writerow([path, *known, spectrum.segment, spectrum.row, record["source"], record["digest"], origin])
         count += 1
     if count:
         (target / f"index-{modality.name}.csv").write_bytes(index.getvalue().encode())
     return count
 
 
-def _encode_csv(spectrum: Spectrum, modality: Modality) -> bytes:
-    lines = [f"{modality.axis_unit},{modality.intensity_unit}"]
+def _encode_csv(spectrum: Spectrum, modality: Modality, origin: str) -> bytes:
+    # A file may be all that somebody sees of a spectrum that nobody measured.
+    lines = [] if origin == "measured" else [f"# origin: {origin}"]
+    lines.append(f"{modality.axis_unit},{modality.intensity_unit}")
     # repr is the shortest text that reads back to the same float64 and float32.
     lines += [
         f"{float(x)!r},{np.format_float_positional(y, trim='0') if np.isfinite(y) else 'nan'}"
@@ -103,18 +109,20 @@ def _encode_csv(spectrum: Spectrum, modality: Modality) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _encode_jcamp(spectrum: Spectrum, modality: Modality) -> bytes:
+def _encode_jcamp(spectrum: Spectrum, modality: Modality, origin: str) -> bytes:
     from spectroflow.formats.jcamp_writer import write_jcamp
 
-    return write_jcamp(spectrum.axis, spectrum.intensity, modality, spectrum.record)
+    return write_jcamp(spectrum.axis, spectrum.intensity, modality, {**spectrum.record, "origin": origin})
 
 
-def _write_parquet(target: Location, spectra: Iterator[Spectrum], modality: Modality, opened: Archive) -> int:
+def _write_parquet(
+    target: Location, spectra: Iterator[Spectrum], modality: Modality, opened: Archive, origins: Mapping[str, str]
+) -> int:
     schema = pa.schema(
         [
             *(pa.field(name, pa.string()) for name in ("segment", "modality", "sample_id", "label", "formula")),
             pa.field("row", pa.int64()),
-            *(pa.field(name, pa.string()) for name in ("source", "digest", "metadata")),
+            *(pa.field(name, pa.string()) for name in ("source", "digest", "metadata", "origin")),
             pa.field("axis", pa.list_(pa.float64())),
             pa.field("intensity", pa.list_(pa.float32())),
         ],
@@ -135,6 +143,7 @@ def _write_parquet(target: Location, spectra: Iterator[Spectrum], modality: Moda
                 },
                 "segment": item.segment,
                 "modality": modality.name,
+                "origin": origins[item.segment],
                 "row": item.row,
                 "axis": item.axis,
                 "intensity": item.intensity,

@@ -57,7 +57,8 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
     ]
     bad = [f for f in failures if codes.outcome_of(codes.code_of(f["code"])) == "failed"]
     lines += [
-        f"{failure['code']}  {failure['source'] or failure['unit']}: {failure['reason']}. {failure['remedy']}"
+        f"{failure['code']}  {failure['source'] or failure['unit']}"
+        f"{' (' + failure['digest'][:12] + ')' if failure['digest'] else ''}: {failure['reason']}. {failure['remedy']}"
         for failure in bad[:limit]
     ]
     if len(bad) > limit:

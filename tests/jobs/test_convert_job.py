@@ -25,6 +25,7 @@ from spectroflow.jobs.export import export
 from spectroflow.jobs.inspection import status
 from spectroflow.jobs.retry import retry
 from spectroflow.jobs.simulate import simulate
+from spectroflow.sources.reading import has_digest
 from spectroflow.storage import Location
 
 Digests = Callable[[Path], dict[str, str]]
@@ -88,6 +89,10 @@ def test_each_failure_has_a_code_a_source_a_reason_and_a_remedy(
         assert Path(failure["source"]).exists()
         assert failure["reason"]
         assert failure["remedy"]
+        data = Path(failure["source"]).read_bytes()
+        assert has_digest(data, failure["digest"]), "so that one can tell whether the file was mended since"
+    lines = status(str(tmp_path / "archive")).lines
+    assert sum(failure["digest"][:12] in line for line in lines for failure in failures) >= 5
 
 
 def test_a_second_run_takes_nothing_and_a_third_only_what_changed(
@@ -240,13 +245,13 @@ def test_every_segment_opens_in_plain_zarr_and_xarray(files: Path, tmp_path: Pat
             assert data["axis"].dtype == np.float64
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("form", ["csv", "jcamp", "parquet"])
 def test_what_is_exported_reads_back_equal(files: Path, tmp_path: Path, inline: JobOptions, form: str) -> None:
     _convert(files, tmp_path / "archive", inline)
     opened = spectroflow.open(str(tmp_path / "archive"))
     summary = export(str(tmp_path / "archive"), str(tmp_path / form), form=form, options=inline)
     assert summary.rows.ok == 24
-    if form == "csv":
+    if form != "parquet":
         again = tmp_path / "again"
         for name in ("ir", "raman", "xrd"):
             index = str(tmp_path / form / f"index-{name}.csv")
@@ -261,6 +266,18 @@ def test_what_is_exported_reads_back_equal(files: Path, tmp_path: Path, inline: 
         for row, spectrum in zip(table, opened.spectra(modality=name), strict=True):
             assert np.array_equal(row["axis"], spectrum.axis)
             assert np.array_equal(np.array(row["intensity"], np.float32), spectrum.intensity, equal_nan=True)
+
+
+@pytest.mark.parametrize("form", ["csv", "jcamp"])
+def test_what_was_never_measured_is_not_taken_for_it(
+    simulated: Path, tmp_path: Path, inline: JobOptions, form: str
+) -> None:
+    summary = export(str(simulated), str(tmp_path / form), form=form, options=replace(inline, modalities=("raman",)))
+    assert summary.rows.ok > 0
+    index = tmp_path / form / "index-raman.csv"
+    assert "simulated" in index.read_text().splitlines()[1]
+    rows = convert([str(tmp_path / form / "raman")], str(tmp_path / "a"), manifest=str(index), options=inline).rows
+    assert (rows.failed, rows.ok) == (summary.rows.ok, 0)
 
 
 def test_a_dry_run_writes_nothing(files: Path, tmp_path: Path, inline: JobOptions) -> None:

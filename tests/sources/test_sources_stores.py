@@ -141,15 +141,19 @@ def test_axes_of_their_own_missing_values_and_packed_numbers(tmp_path):
 
 def test_what_is_no_spectrum_is_refused_with_a_remedy(tmp_path):
     write(tmp_path / "in" / "a.zarr", xarray.Dataset({"depth": (("y", "x"), np.ones((3, 4)))}))
-    write(tmp_path / "in" / "b.zarr", dataset().assign_attrs(origin="generated"))
     put(tmp_path / "in" / "c.zarr" / "notes_raman.txt", rruff(1))
     put(tmp_path / "in" / "d.zarr" / "zarr.json", "{")
     found = plan(tmp_path / "in")
-    statuses = {"a.zarr": "NO_DATA", "b.zarr": "UNSUPPORTED_DIALECT", "notes_raman.txt": "OK", "d.zarr": "TRUNCATED"}
-    assert outcomes(found) == statuses
+    assert outcomes(found) == {"a.zarr": "NO_DATA", "notes_raman.txt": "OK", "d.zarr": "TRUNCATED"}
     reasons = {row["source"][-6:]: row["reason"] + row["remedy"] for row in found.rows["unknown"].to_pylist()}
     assert "units" in reasons["a.zarr"]
-    assert "generated, not measured" in reasons["b.zarr"]
+
+
+def test_generated_spectra_are_not_taken_for_measured_ones(tmp_path):
+    write(tmp_path / "in" / "b.zarr", dataset().assign_attrs(origin="generated"))
+    for raw in records(plan(tmp_path / "in")):
+        with pytest.raises(RecordError, match="generated, not measured"):
+            to_record(raw, builtin()["raman"])
 
 
 def metadata(**changes):
