@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import random
 import resource
 import shutil
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -102,68 +99,23 @@ def on_ray(source: str, archive: str, workers: str) -> dict[str, float]:
 
 
 def fuzz(count: str, seed: str, data: str = "") -> dict[str, Any]:
-    """Read damaged files in this process with 256 MB above what it has; count what is not one of our errors."""
+    """Read damaged files with 256 MB above what whole ones take; count what breaks a bound."""
+    from benchmarks.fuzzing import Fuzzer, memory_limit, seeds, warmed
     from benchmarks.mutations import mutations
-    from spectroflow.errors import RecordError
-    from spectroflow.formats import detect, get, to_record
-    from spectroflow.modality import builtin
 
-    seeds = fuzz_seeds(Path(data) if data else None)
-    raman = builtin()["raman"]
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * os.sysconf("SC_PAGE_SIZE") + (256 << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    outcomes: Counter[str] = Counter()
-    failures: list[str] = []
-    slowest = 0.0
-    for origin, number, damaged in mutations(seeds, int(count), int(seed)):
-        started = time.process_time()
-        try:
-            entry = detect(damaged[: 64 << 10], origin.name) or get(origin.format)
-            with np.errstate(all="ignore"):
-                entry.probe(damaged, origin.name)
-                for record in entry.read(damaged, origin.name)[:5]:
-                    to_record(record, raman)
-            outcomes["ok"] += 1
-        except RecordError as error:
-            outcomes[error.code] += 1
-            if not (error.message and error.remedy):
-                failures.append(f"{origin.name} {number}: {error.code} without a reason")
-        except Exception as error:
-            failures.append(f"{origin.name} {number}: {type(error).__name__}: {error}")
-        took = time.process_time() - started
-        slowest = max(slowest, took)
-        if took > 2.0:
-            failures.append(f"{origin.name} {number}: {took:.1f} s")
-    return {"files": sum(outcomes.values()) + len(failures), "failures": failures[:20], "failed": len(failures),
-            "slowest_s": slowest, "outcomes": outcomes, "formats": len({seed.format for seed in seeds})}  # fmt: skip
-
-
-def fuzz_seeds(data: Path | None) -> list[Any]:
-    """Return whole files of every format: the smaller ones of the pack, and some made here."""
-    from benchmarks.mutations import Seed
-    from spectroflow.formats import detect
-    from spectroflow.formats.jcamp_writer import write_jcamp
-    from spectroflow.modality import builtin
-
-    axis = np.linspace(400.0, 1800.0, 200)
-    rng = random.Random(5)
-    rows = b"".join(b"%d.25, %d\n" % (i, rng.randrange(9999)) for i in range(300))
-    seeds = [
-        Seed("a.txt", "rruff", b"##NAMES=Quartz\n##RRUFFID=R1\n" + rows),
-        Seed("a.csv", "columns", b"wavenumber, absorbance\n" + rows),
-        Seed("a.jdx", "jcamp", write_jcamp(axis, np.sin(axis), builtin()["ir"], {"label": "x"})),
-    ]
-    found: dict[str, list[Seed]] = {}
-    for path in sorted((data / "formats").rglob("*")) if data else []:
-        if path.is_file() and path.stat().st_size < 400_000:
-            content = path.read_bytes()
-            entry = detect(content[: 64 << 10], path.name)
-            if entry is not None:
-                found.setdefault(entry.name, []).append(Seed(path.name, entry.name, content))
-    for each in found.values():
-        seeds += sorted(each, key=lambda seed: len(seed.data))[:12]
-    return seeds
+    fuzzer, whole = Fuzzer(), seeds(Path(data) if data else None)
+    warmed(fuzzer, whole)
+    with memory_limit():
+        fuzzer.read_all(mutations(whole, int(count), int(seed)))
+    fuzzer.close()
+    return {
+        "files": fuzzer.outcomes.total(),
+        "failures": fuzzer.failures[:20],
+        "failed": len(fuzzer.failures),
+        "slowest_s": fuzzer.slowest,
+        "outcomes": fuzzer.outcomes,
+        "formats": len({seed.format for seed in whole}),
+    }
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ taken over by a hostile file cannot speak for its parent.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
@@ -125,6 +127,14 @@ def _limit(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _limit_time(seconds: float) -> None:
+    """Bound the CPU time of this process to what it has used now and so much more; the signal ends it."""
+    import resource
+
+    most = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def main(memory: int) -> None:
     """Answer questions until standard input ends."""
     from spectroflow.formats.registry import formats
@@ -141,6 +151,7 @@ def main(memory: int) -> None:
             known.add(message[0]["format"])
             _bring_packages(message[0]["format"])
             _limit(memory)
+        _limit_time(message[0]["seconds"])
         header, bodies = _answer(*message)
         del message
         send(answers, header, *bodies)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,9 @@ from typing import Any, Self
 from spectroflow.errors import RecordError
 from spectroflow.formats.base import Probe, RawRecord
 from spectroflow.formats.child import receive, send, unpack_probe, unpack_records
+
+PATIENCE = 4.0
+"""Seconds on the wall for each second of CPU time that a reader may take."""
 
 _START_SECONDS = 120.0
 _REMEDY = "The file is damaged or of a dialect that is not supported; export it again."
@@ -31,11 +35,13 @@ class Sandbox:
     memory
         Bytes that reading one file may take above what the idle child has.
     timeout
-        Seconds that it may take.
+        Seconds of CPU time that it may take, rounded up to whole ones.
 
     Notes
     -----
-    Threads may share one; their calls are done one after the other.
+    Threads may share one; their calls are done one after the other. CPU time is what counts, so that a busy machine
+    refuses no file that an idle one reads; a reader that waits without computing is ended after :data:`PATIENCE`
+    times as long.
     """
 
     def __init__(self, *, memory: int = 1 << 30, timeout: float = 30.0) -> None:
@@ -69,22 +75,20 @@ class Sandbox:
     def _ask(self, call: str, format_name: str, data: bytes, name: str) -> tuple[dict[str, Any], bytes]:
         with self._lock:
             child = self._running()
-            answer = _Answer(child, self.timeout)
+            answer = _Answer(child, PATIENCE * self.timeout)
+            question = {"call": call, "format": format_name, "name": name, "seconds": self.timeout}
             try:
-                answer.exchange({"call": call, "format": format_name, "name": name}, data)
+                answer.exchange(question, data)
                 message = receive(answer.read)
             except TimeoutError:
                 self._end()
-                raise RecordError(
-                    "READER_TIMEOUT",
-                    f"reading it takes longer than {self.timeout:g} seconds",
-                    where=name,
-                    remedy="Raise convert.reader_timeout if this is meant, or export the file again.",
-                ) from None
+                raise self._too_long(name) from None
             except OSError:
                 message = None
             if message is None:
                 code = self._end()
+                if code == -signal.SIGXCPU:
+                    raise self._too_long(name)
                 raise RecordError("READER_FAILED", f"its reader died ({_ending(code)})", where=name, remedy=_REMEDY)
         header, body = message
         if "code" in header:
@@ -92,6 +96,14 @@ class Sandbox:
                 header["remedy"] = "Raise convert.reader_memory if this is meant, or export the file again."
             raise RecordError(header["code"], header["message"], where=name, remedy=header["remedy"] or _REMEDY)
         return header, body
+
+    def _too_long(self, name: str) -> RecordError:
+        return RecordError(
+            "READER_TIMEOUT",
+            f"reading it takes longer than {self.timeout:g} seconds",
+            where=name,
+            remedy="Raise convert.reader_timeout if this is meant, or export the file again.",
+        )
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
