@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _EXPORT = "Export the measurement again, as XY or XRDML."
+_MEMBER = re.compile(rb"Experiment\d+/(RawData\d+|DataContainer|MeasurementContainer)\.xml", re.IGNORECASE)
 _BEFORE_AXES = 2
 """Each datum begins with its counting time and the planned one; then come the axes, then the counts."""
 
@@ -24,9 +26,9 @@ class Brml:
     name = "brml"
     extensions: tuple[str, ...] = (".brml",)
 
-    def claims(self, head: bytes, name: str) -> bool:  # noqa: ARG002
-        """Say whether it is called so; every zip file begins alike."""
-        return suffix(name) == ".brml"
+    def claims(self, head: bytes, name: str) -> bool:
+        """Say whether its first members are a measurement's, or it is called so."""
+        return suffix(name) == ".brml" or (head.startswith(b"PK") and _MEMBER.search(head) is not None)
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the data routes."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from spectroflow.errors import RecordError
 from spectroflow.formats.base import MetadataValue, Probe, RawRecord, number, suffix
 from spectroflow.formats.columns import WHITESPACE, Dialect, parse_columns
 from spectroflow.formats.packed import Zip, find_all, parse_xml, text_of
 
 _EXPORT = "Export the measurement again."
+_MEMBER = re.compile(rb"Data\d+/(Profile\d+\.txt|Mea?surementConditions\d+\.xml)|PKroot\.xml", re.IGNORECASE)
 
 
 class Rasx:
@@ -16,9 +19,9 @@ class Rasx:
     name = "rasx"
     extensions: tuple[str, ...] = (".rasx",)
 
-    def claims(self, head: bytes, name: str) -> bool:  # noqa: ARG002
-        """Say whether it is called so; every zip file begins alike."""
-        return suffix(name) == ".rasx"
+    def claims(self, head: bytes, name: str) -> bool:
+        """Say whether its first members are a measurement's, or it is called so."""
+        return suffix(name) == ".rasx" or (head.startswith(b"PK") and _MEMBER.search(head) is not None)
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the profiles."""

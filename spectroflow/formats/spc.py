@@ -60,7 +60,9 @@ class Spc:
     extensions: tuple[str, ...] = (".spc",)
 
     def claims(self, head: bytes, name: str) -> bool:
-        """Say whether it is called ``.spc``; two bytes alone prove nothing."""
+        """Say whether every field of a new header is possible, or it is called so and is no text."""
+        if _is_new_header(head):
+            return True
         return suffix(name) == ".spc" and (not head or (len(head) < 2 or b"\0" in head[:512]))
 
     def probe(self, data: bytes, name: str) -> Probe:
@@ -82,6 +84,17 @@ class Spc:
                     metadata["w"] = round(sub.w, 9)
             records.append(_record(data, header, at, sub, metadata, name))
         return records
+
+
+def _is_new_header(head: bytes) -> bool:
+    """Say whether bytes can only be a new header: two of them alone prove nothing, but all its fields do."""
+    if len(head) < _NEW_HEADER.size or head[1] != _NEW:
+        return False
+    h = _NEW_HEADER.unpack_from(head)
+    exponent, first, last, subfiles, x_type, y_type = h[3], h[5], h[6], h[7], h[8], h[9]
+    ends = bool(np.isfinite(first) and np.isfinite(last)) and max(abs(first), abs(last)) < 1e9
+    types = (x_type <= 30 or x_type == 255) and (y_type <= 26 or 128 <= y_type <= 131)
+    return ends and types and -128 <= exponent <= 64 and 0 < subfiles < 1 << 20 and not any(h[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Uxd:
 
     def claims(self, head: bytes, name: str) -> bool:
         """Say whether it is called so, or begins with the version line."""
-        return suffix(name) == ".uxd" or b"\n_FILEVERSION=" in head[:4096]
+        return suffix(name) == ".uxd" or b"\n_FILEVERSION=" in b"\n" + head[:4096]
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the ranges."""

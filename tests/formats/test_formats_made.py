@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
 
+from benchmarks import made_files
+from benchmarks.fuzzing import made_seeds
 from spectroflow.errors import RecordError
 from spectroflow.formats import detect, get, to_record
 from spectroflow.formats.quality import names_of
@@ -94,6 +97,80 @@ def test_who_runs_in_a_child_process():
         "rod",
         "nexus",
     }
+
+
+RANGES = [(5.0, 0.02, [float(i % 9) for i in range(4000)]), (90.0, 0.1, [3.0, 4.5, 6.0])]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        made_files.raw_version_1(RANGES),
+        made_files.raw_version_1(RANGES, marked=False),
+        made_files.raw_version_2(RANGES),
+    ],
+)
+def test_diffrac_at(data):
+    """The steps were set in decimals: after 4,000 of them a rounded step would be off by more than the tenth."""
+    assert detect(data, "renamed.bin") is get("bruker-raw")
+    assert get("bruker-raw").probe(data, "a.raw").modalities == ("xrd", "xrd")
+    for record, (start, step, counts) in zip(get("bruker-raw").read(data, "a.raw"), RANGES, strict=True):
+        np.testing.assert_allclose(record.axis, start + step * np.arange(len(counts)), rtol=1e-14)
+        assert record.intensity.tolist() == counts
+        assert record.metadata["wavelength"] == 1.54056
+        to_record(record, builtin()["xrd"], min_points=3)
+    for cut in (6, 100, 170, 300, len(data) - 1):
+        with pytest.raises(RecordError) as caught:
+            get("bruker-raw").read(data[:cut], "a.raw")
+        assert caught.value.code == "TRUNCATED"
+
+
+def test_diffrac_at_names_its_sample_and_anode():
+    first, second = get("bruker-raw").read(made_files.raw_version_1(RANGES), "a.raw")
+    assert (first.label, second.label, first.metadata["seconds_per_step"]) == ("sample 0", "sample 1", 1.5)
+    first, _ = get("bruker-raw").read(made_files.raw_version_2(RANGES), "a.raw")
+    assert (first.metadata["anode"], first.metadata["date"]) == ("Cu", "12-Mar-1995 10:11:12")
+
+
+def test_wdf_map_keeps_its_positions_and_agrees_with_renishaw_wire(tmp_path):
+    shift, spectra = np.linspace(100.0, 900.0, 40), np.arange(240.0).reshape(6, 40)
+    places = {"x": np.array([0.0, 1.5, 3.0] * 2), "y": np.repeat([10.0, 12.5], 3)}
+    data = made_files.wdf(shift, spectra, places)
+    records = get("wdf").read(data, "map.wdf")
+    assert get("wdf").probe(data, "map.wdf").modalities == ("raman",) * 6
+    np.testing.assert_array_equal([record.intensity for record in records], spectra)
+    assert [(r.metadata["x"], r.metadata["y"]) for r in records] == list(zip(places["x"], places["y"], strict=True))
+    assert records[5].metadata["laser"] == pytest.approx(532.0, rel=1e-6)
+    wire = pytest.importorskip("renishawWiRE")
+    (tmp_path / "map.wdf").write_bytes(data)
+    other = wire.WDFReader(str(tmp_path / "map.wdf"))
+    np.testing.assert_array_equal(np.reshape(other.spectra, (6, 40)), spectra)
+    np.testing.assert_allclose(other.xdata, records[0].axis)
+
+
+def test_ragged_spc():
+    axes = [np.array([1.0, 2.5, 4.0, 8.0]), np.array([2.0, 3.0, 7.0])]
+    values = [np.array([5.0, 6.0, 5.5, 4.0]), np.array([1.0, 9.0, 2.0])]
+    header = struct.pack("<BBBbIddIBB", 0x04 | 0x40 | 0x80, 0x4B, 0, -128, 0, 1.0, 8.0, 2, 13, 4).ljust(512, b"\0")
+    body = b"".join(
+        struct.pack("<BbHfffIIf4x", 0, -128, i, float(i), 0, 0, len(x), 1, 0) + np.r_[x, y].astype("<f4").tobytes()
+        for i, (x, y) in enumerate(zip(axes, values, strict=True))
+    )
+    records = get("spc").read(header + body, "ragged.spc")
+    for record, x, y in zip(records, axes, values, strict=True):
+        assert (record.axis.tolist(), record.intensity.tolist()) == (x.tolist(), y.tolist())
+        assert record.modality == "raman"
+    assert [record.metadata["z"] for record in records] == [0.0, 1.0]
+
+
+def test_content_counts_before_the_name():
+    """A file that was renamed is still what it is; plain columns alone are known by their extension."""
+    for seed in made_seeds():
+        if seed.format not in {"columns", "asp", "rasx"}:
+            assert detect(seed.data, "renamed.bin") is get(seed.format), seed.name
+            assert detect(seed.data, "renamed.txt") is get(seed.format), seed.name
+    members = made_files.zipped({"Data0/Profile0.txt": b"3.0 5 1\n" * 20})
+    assert detect(members, "renamed.bin") is get("rasx")
 
 
 def test_asp():
