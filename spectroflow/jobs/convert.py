@@ -73,7 +73,9 @@ def convert(
     options.refuse_where("convert", "The record table does not exist before; name the files to convert instead.")
     began = time.perf_counter()
     root = Location.parse(archive)
-    command = {"sources": list(sources), "manifest": manifest, "archive": str(root)}
+    # As absolute paths, so that a retry finds them from wherever it is called.
+    manifest = manifest and str(Location.parse(manifest))
+    command = {"sources": [str(Location.parse(text)) for text in sources], "manifest": manifest, "archive": str(root)}
     resumed = None if options.dry_run else unfinished_run(root, latest_version(root), command, _content(options.config))
     first = _carry_out(resumed, root, options) if resumed is not None else None
     base = latest_version(root)

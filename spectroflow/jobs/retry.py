@@ -15,6 +15,7 @@ from spectroflow.jobs.fit import fit
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import nothing_to_do
 from spectroflow.jobs.summary import Summary
+from spectroflow.sources.objects import split_member
 
 
 def retry(
@@ -56,9 +57,13 @@ def retry(
         wanted &= set(sources)
     if not wanted:
         return nothing_to_do("retry", opened.root, "no record failed")
-    places = sorted({place for plan in plans.values() for place in plan.command["sources"]})
+    # Only what failed: files that are new are for the next conversion. Members of an archive come with it.
+    places = sorted({split_member(source)[0] for source in wanted}, key=str)
+    there = [str(place) for place in places if place.exists()]
+    if not there:
+        return nothing_to_do("retry", opened.root, "none of the files whose records failed is there")
     summary = convert(
-        places,
+        there,
         str(opened.root),
         manifest=_manifest(plans.values()),
         again=sorted(wanted),

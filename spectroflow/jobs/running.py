@@ -74,7 +74,8 @@ def finished(command: str, result: RunResult, output: Location, options: JobOpti
     lines = []
     if rows.failed:
         lines.append(
-            f"{rows.failed:,} records failed; spectroflow status {output} lists each with its reason and remedy"
+            f"{rows.failed:,} record{'s' * (rows.failed != 1)} failed; "
+            f"spectroflow status {output} lists each with its reason and remedy"
         )
     return Summary(
         command,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from spectroflow.formats.registry import fingerprint
 from spectroflow.sources.catalogue import CONTAINER, UNCLAIMED, Catalogue
 from spectroflow.sources.manifest import Manifest
+from spectroflow.sources.walk import led_to
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -31,12 +32,18 @@ class Comparison:
     must_open
         Whether it is new, or its size, time, tag or manifest entry changed, or storage failed when it was last
         read, or it was asked for.
-    gone
-        One entry per row of the previous catalogue: not there any more.
+    unlisted, gone
+        One entry per row of the previous catalogue: not in this listing; and not there any more, although the
+        given sources would lead to it.
     """
 
     def __init__(
-        self, listing: pa.Table, previous: Catalogue, manifest: Manifest | None, again: Collection[str]
+        self,
+        listing: pa.Table,
+        previous: Catalogue,
+        manifest: Manifest | None,
+        again: Collection[str],
+        sources: Sequence[str],
     ) -> None:
         self._previous = previous.table
         found = pc.index_in(listing["source"], value_set=previous.table["source"].combine_chunks())
@@ -53,8 +60,11 @@ class Comparison:
             same &= self._apply(listing["source"].to_pylist(), manifest)
         self.asked = is_true(pc.is_in(listing["source"], value_set=pa.array(sorted(again), pa.string())))
         self.must_open = ~(same & ~self.asked) & ~is_true(pc.equal(listing["code"], CONTAINER))
-        self.gone: BoolArray = np.ones(previous.table.num_rows, dtype=bool)
-        self.gone[self.before[known]] = False
+        self.unlisted: BoolArray = np.ones(previous.table.num_rows, dtype=bool)
+        self.unlisted[self.before[known]] = False
+        self.gone: BoolArray = np.zeros(previous.table.num_rows, dtype=bool)
+        others = np.flatnonzero(self.unlisted)
+        self.gone[others] = led_to(previous.table["source"].take(pa.array(others)).combine_chunks(), sources)
 
     def said(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """Return what a manifest says of some listed sources, now or, where it is silent, earlier."""

@@ -12,9 +12,10 @@ from spectroflow.errors import RecordError
 from spectroflow.formats.zarr_arrays import ROOTS
 from spectroflow.sources.catalogue import CONTAINER, Catalogue
 from spectroflow.sources.manifest import Manifest
-from spectroflow.sources.objects import MEMBER_MARK, SourceObject, is_container
+from spectroflow.sources.objects import SourceObject, is_container
 from spectroflow.sources.reading import SourceReader
 from spectroflow.sources.stores import gathered
+from spectroflow.sources.walk import led_to
 from spectroflow.storage import Location
 
 SCHEMA = pa.schema(
@@ -84,15 +85,13 @@ def with_missing(
     -------
     The listing, and the names that were added. Files elsewhere are none of this run's business.
     """
-    roots = [str(Location.parse(text)).rstrip("/") for text in sources]
     named = pa.array(sorted(manifest.entries), pa.string())
-    absent = named.filter(pc.invert(pc.is_in(named, value_set=listing["source"].combine_chunks()))).to_pylist()
+    absent = named.filter(pc.invert(pc.is_in(named, value_set=listing["source"].combine_chunks())))
     outside = [str(each).rstrip("/") for each in exclude]
     missing = [
         name
-        for name in absent
-        if any(name == root or name.startswith((root + "/", root + MEMBER_MARK)) for root in roots)
-        and not any(name == each or name.startswith(each + "/") for each in outside)
+        for name in absent.filter(pa.array(led_to(absent, sources))).to_pylist()
+        if not any(name == each or name.startswith(each + "/") for each in outside)
     ]
     if not missing:
         return listing, []

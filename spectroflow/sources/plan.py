@@ -133,7 +133,7 @@ def plan_sources(
         missing: list[str] = []
         if manifest is not None:
             listing, missing = with_missing(listing, manifest, sources, left_out)
-        comparison = Comparison(listing, previous, manifest, again)
+        comparison = Comparison(listing, previous, manifest, again, sources)
         looker = Looker(reader, modalities, max_file_bytes, listener)
         merged = merge(listing, previous.table, comparison, looker.look(listing, comparison))
     table, planned = settle_duplicates(merged, previous.table)

@@ -55,7 +55,7 @@ class Merged:
 
 
 def merge(listing: pa.Table, previous: pa.Table, comparison: Comparison, found: pa.Table) -> Merged:
-    """Put together what was opened now, what is as it was, and what is gone."""
+    """Put together what was opened now, what is as it was, what is gone, and what this run does not look at."""
     opened = np.flatnonzero(comparison.must_open)
     as_before = comparison.unchanged_content(opened, found)
     fresh = comparison.must_open.copy()
@@ -77,22 +77,20 @@ def merge(listing: pa.Table, previous: pa.Table, comparison: Comparison, found: 
     there = {name: listing[name] for name in ("source", "name", "container", "size", "modified", "etag")}
     there["present"] = pa.array(np.ones(listing.num_rows, dtype=bool))
     there |= {name: results[name] for name in names}
-    gone = previous.filter(pa.array(comparison.gone))
-    gone = gone.set_column(
-        gone.schema.get_field_index("present"),
-        catalogue.SCHEMA.field("present"),
-        pa.array(np.zeros(gone.num_rows, dtype=bool)),
-    )
+    others = previous.filter(pa.array(comparison.unlisted))
+    still = is_true(others["present"]) & ~comparison.gone[comparison.unlisted]
+    place = others.schema.get_field_index("present")
+    others = others.set_column(place, catalogue.SCHEMA.field("present"), pa.array(still))
     now = pa.table([there[name] for name in catalogue.SCHEMA.names], schema=catalogue.SCHEMA)
-    if not gone.num_rows:
+    if not others.num_rows:
         return Merged(now, fresh, comparison.before)  # the listing is sorted already
-    table = pa.concat_tables([now, gone]).combine_chunks()
+    table = pa.concat_tables([now, others]).combine_chunks()
     order = pc.sort_indices(table["source"])
     rows = integers(order)
     return Merged(
         table.take(order),
-        np.concatenate([fresh, np.zeros(gone.num_rows, dtype=bool)])[rows],
-        np.concatenate([comparison.before, np.flatnonzero(comparison.gone)])[rows],
+        np.concatenate([fresh, np.zeros(others.num_rows, dtype=bool)])[rows],
+        np.concatenate([comparison.before, np.flatnonzero(comparison.unlisted)])[rows],
     )
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from spectroflow.errors import InvalidInput
-from spectroflow.sources.objects import SourceObject
+from spectroflow.sources.objects import MEMBER_MARK, SourceObject
 from spectroflow.sources.stores import gathered
 from spectroflow.storage import Location
 
@@ -33,6 +38,24 @@ def walk(sources: Sequence[str], *, exclude: Sequence[Location] = ()) -> Iterato
         for found in gathered(_walk_one(text)):
             if not any(found.source == each or found.source.startswith(each + "/") for each in left_out):
                 yield found
+
+
+def led_to(names: pa.Array, sources: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Say which sources the given paths, URLs and globs would lead to if they were there, members of archives too."""
+    found = np.zeros(len(names), dtype=bool)
+    for text in sources:
+        location = Location.parse(text)
+        root = str(location).rstrip("/")
+        for start in (root + "/", root + MEMBER_MARK):
+            found |= pc.starts_with(names, start).to_numpy(zero_copy_only=False)
+        found |= pc.equal(names, root).to_numpy(zero_copy_only=False)
+        if _MAGIC.search(text):
+            base, pattern = _split_pattern(location)
+            prefix = str(base).rstrip("/") + "/"
+            below = np.flatnonzero(pc.starts_with(names, prefix).to_numpy(zero_copy_only=False))
+            for place, name in zip(below, names.take(pa.array(below)).to_pylist(), strict=True):
+                found[place] |= pattern.fullmatch(name[len(prefix) :].split(MEMBER_MARK)[0]) is not None
+    return found
 
 
 def _walk_one(text: str) -> Iterator[SourceObject]:

@@ -148,9 +148,11 @@ def test_a_mended_file_is_taken_by_retry_alone(files: Path, tmp_path: Path, inli
     header = [line for line in good if line.startswith("##")]
     numbers = [line for line in good if not line.startswith("##")]
     broken.write_text("\n".join([*header[:-1], *numbers[5:], header[-1]]) + "\n")
+    (files / "raman" / "new_raman.xy").write_text("".join(f"{100 + i} {i % 7 + 1}\n" for i in range(40)))
     summary = retry(str(archive), options=inline)
     assert summary.rows.ok == 1
     assert summary.rows.total == 5, "the failed ones, and nothing else"
+    assert not any("not there any more" in line for line in summary.lines)
     opened = spectroflow.open(str(archive))
     assert opened.records(f"source == {str(broken)!r} and status == 0").num_rows == 1
     total = sum(sum(table.values()) for table in opened.counts.values())
@@ -295,6 +297,32 @@ def test_wrong_arguments_are_named(files: Path, tmp_path: Path, inline: JobOptio
     with pytest.raises(InvalidInput):
         convert([str(files)], str(tmp_path / "archive"), manifest=str(tmp_path / "no.csv"), options=inline)
     assert not (tmp_path / "archive").exists()
+
+
+def test_one_sample_claimed_twice_is_kept_twice(tmp_path: Path, inline: JobOptions) -> None:
+    """Two files may hold two measurements of one sample; only equal points are one spectrum."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, slope in (("first", 1.0), ("second", 2.0)):
+        rows = "".join(f"{100 + i}, {slope * i + 1}\n" for i in range(30))
+        (folder / f"{name}_raman.txt").write_text(f"##NAMES=Quartz\n##RRUFFID=R040031\n{rows}")
+    assert convert([str(folder)], str(tmp_path / "a"), options=inline).rows.ok == 2
+    records = spectroflow.open(str(tmp_path / "a")).records('sample_id == "R040031"').to_pylist()
+    assert len({record["digest"] for record in records}) == 2
+
+
+def test_a_spectrum_longer_than_there_is_room_for_says_how_to_make_room(tmp_path: Path, inline: JobOptions) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "long_raman.xy").write_text("".join(f"{100 + i / 100} {i % 50 + 1}\n" for i in range(9000)))
+    convert([str(folder)], str(tmp_path / "a"), options=inline)
+    (failure,) = status(str(tmp_path / "a")).details["failures"]
+    assert failure["code"] == "TOO_LONG"
+    assert "modality.raman.capacity" in failure["remedy"]
+    roomy = replace(inline, config=load(None, ["archive.shard_rows=8", "modality.raman.capacity=9216"]))
+    done = retry(str(tmp_path / "a"), options=roomy)
+    assert (done.rows.total, done.rows.ok) == (1, 1)
+    assert spectroflow.open(str(tmp_path / "a")).records("points == 9000 and status == 0").num_rows == 1
 
 
 def test_max_failed_decides_the_exit_code(files: Path, tmp_path: Path, inline: JobOptions) -> None:

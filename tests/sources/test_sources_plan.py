@@ -69,6 +69,21 @@ def test_new_changed_touched_vanished(tmp_path):
     assert plan(tmp_path, previous=third).rows == {}, "a file that comes back as it was is known"
 
 
+def test_what_other_sources_lead_to_has_not_vanished(tmp_path):
+    for seed, name in enumerate(("a/1", "a/2", "b/1", "b/2", "b/deep/3")):
+        put(tmp_path / f"{name}_raman.xy", spectrum(seed))
+    first = plan(tmp_path / "a")
+    second = plan(tmp_path / "b", previous=first)
+    assert second.vanished == ()
+    (tmp_path / "a" / "1_raman.xy").unlink()
+    (tmp_path / "b" / "2_raman.xy").unlink()
+    assert plan(tmp_path / "b", previous=second).vanished == (str(tmp_path / "b" / "2_raman.xy"),)
+    assert plan(str(tmp_path / "*" / "1*"), previous=second).vanished == (str(tmp_path / "a" / "1_raman.xy"),)
+    third = plan(tmp_path / "a", previous=second)
+    assert third.vanished == (str(tmp_path / "a" / "1_raman.xy"),)
+    assert plan(tmp_path, previous=third).vanished == (str(tmp_path / "b" / "2_raman.xy"),)
+
+
 def test_first_of_equal_contents_wins(tmp_path):
     put(tmp_path / "b_raman.txt", rruff(1, "Amethyst", "R000002"))
     put(tmp_path / "a_raman.txt", rruff(1, "Quartz"))
