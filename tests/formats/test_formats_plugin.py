@@ -72,3 +72,19 @@ def test_files_of_an_installed_plug_in_are_taken_once_it_is_there(installed, tmp
     (spectrum,) = spectroflow.open(str(tmp_path / "archive")).spectra(modality="raman")
     np.testing.assert_array_equal(spectrum.axis, points[0])
     np.testing.assert_array_equal(spectrum.intensity, points[1])
+
+
+def test_the_plug_in_through_rosettasciio_is_a_format_and_reads_where_that_is_installed():
+    from spectroflow.formats import Format
+
+    namespace = {}
+    exec(compile(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], "page", "exec"), namespace)
+    plugin = namespace["Msa"]()
+    assert isinstance(plugin, Format)
+    rows = "".join(f"{520 + 3 * i}, {4000 + i}\n" for i in range(20))
+    head = "#FORMAT : EMSA/MAS SPECTRAL DATA FILE\n#VERSION : 1.0\n#NPOINTS : 20.\n#NCOLUMNS : 1.\n#XUNITS : nm\n"
+    text = f"{head}#DATATYPE : XY\n#XPERCHAN : 3\n#OFFSET : 520\n#SPECTRUM : here\n{rows}#ENDOFDATA :\n".encode()
+    assert plugin.claims(text, "a.msa")
+    pytest.importorskip("rsciio")
+    (raw,) = plugin.read(text, "a.msa")
+    assert (raw.axis[19], raw.intensity[19], raw.axis_unit) == (577, 4019, "nm")
