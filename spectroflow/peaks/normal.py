@@ -185,23 +185,40 @@ def solve(lower: Array, first: Index, size: int, vector: Array) -> None:
 def covariance_block(lower: Array, first: Index, size: int, at: int, out: Array, work: Array) -> None:
     """Write the 4 x 4 block of the inverse that belongs to the line at ``at`` into ``out``.
 
-    ``work`` has shape ``(4, size)``: the columns of the inverse factor, whose inner products are the block.
+    ``work`` has shape ``(size, 4)``: the columns of the inverse factor, whose inner products are the block.
     """
-    for c in range(4):
-        column = work[c]
-        for i in range(at, size):
-            row = lower[i]
-            total = 1.0 if i == at + c else 0.0
-            for k in range(max(first[i], at), i):
-                total -= row[k] * column[k]
-            column[i] = total / row[i]
+    out[:] = 0.0
+    for i in range(at, size):
+        row = lower[i]
+        t0 = 1.0 if i == at else 0.0
+        t1 = 1.0 if i == at + 1 else 0.0
+        t2 = 1.0 if i == at + 2 else 0.0
+        t3 = 1.0 if i == at + 3 else 0.0
+        for k in range(max(first[i], at), i):
+            value = row[k]
+            t0 -= value * work[k, 0]
+            t1 -= value * work[k, 1]
+            t2 -= value * work[k, 2]
+            t3 -= value * work[k, 3]
+        inverse = 1.0 / row[i]
+        t0 *= inverse
+        t1 *= inverse
+        t2 *= inverse
+        t3 *= inverse
+        work[i, 0], work[i, 1], work[i, 2], work[i, 3] = t0, t1, t2, t3
+        out[0, 0] += t0 * t0
+        out[1, 0] += t1 * t0
+        out[1, 1] += t1 * t1
+        out[2, 0] += t2 * t0
+        out[2, 1] += t2 * t1
+        out[2, 2] += t2 * t2
+        out[3, 0] += t3 * t0
+        out[3, 1] += t3 * t1
+        out[3, 2] += t3 * t2
+        out[3, 3] += t3 * t3
     for a in range(4):
-        for b in range(a + 1):
-            total = 0.0
-            for k in range(at, size):
-                total += work[a, k] * work[b, k]
-            out[a, b] = total
-            out[b, a] = total
+        for b in range(a):
+            out[b, a] = out[a, b]
 
 
 if not COMPILED:

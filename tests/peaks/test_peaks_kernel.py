@@ -36,7 +36,7 @@ def test_factor_solve_and_covariance(blocks: int, seed: int) -> None:
     solve(lower, first, size, answer)
     np.testing.assert_allclose(matrix @ answer, right, atol=1e-6)
     block = np.empty((4, 4))
-    covariance_block(lower, first, size, 0, block, np.empty((4, size)))
+    covariance_block(lower, first, size, 0, block, np.empty((size, 4)))
     np.testing.assert_allclose(block, np.linalg.inv(matrix)[:4, :4], rtol=1e-5)
 
 
