@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spectroflow.peaks.detect import candidates
 from spectroflow.peaks.minimise import Controls
-from spectroflow.peaks.select import neighbours, penalty, refit_with, replace_lines
+from spectroflow.peaks.select import NOBODY, evidence, least_gain, neighbours, penalty, refit_with, replace_lines
 from spectroflow.peaks.settings import Plan
 from spectroflow.peaks.starts import line_start, sorted_lines
 from spectroflow.signal.compiled import jit
@@ -36,7 +36,7 @@ def add_lines(
 ) -> tuple[Array, Array, Array, bool]:
     """Look for lines in the residual; keep up to four that the information criterion wants."""
     lines = p.size // 4
-    found, count = candidates(rest * weight, scales, RESIDUAL_THRESHOLD, 64)
+    found, count = candidates(rest * weight, scales, RESIDUAL_THRESHOLD, plan.slots + 8)
     order = ascending(-found[:count, 3])
     accepted = 0
     for k in range(count):
@@ -44,7 +44,8 @@ def add_lines(
             break
         f = found[order[k]]
         start, start_low, start_high = line_start(x, f[0], f[1], f[2], weight, fwhm_low, fwhm_high, plan)
-        members = neighbours(p, lines, start[0], start[2], -1)
+        members = neighbours(p, lines, start[0], start[2], NOBODY)
+        sample = evidence(x, p, members, start[0], start[2])
         q, before, after, points = refit_with(
             x,
             rest,
@@ -53,16 +54,16 @@ def add_lines(
             low,
             high,
             members,
-            -1,
+            NOBODY,
             start,
             start_low,
             start_high,
-            penalty(x.size, 0.0, 1, 0),
+            least_gain(sample),
             controls,
         )
-        if before - after < penalty(x.size, after, points, q.size):
+        if before - after < penalty(sample, after, points, q.size):
             continue
-        replace_lines(x, rest, p, members, -1, q, controls)
+        replace_lines(x, rest, p, members, NOBODY, q, controls)
         p = np.concatenate((p, q[4 * members.size :]))
         low = np.concatenate((low, start_low))
         high = np.concatenate((high, start_high))

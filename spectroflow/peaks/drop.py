@@ -8,7 +8,7 @@ import numpy.typing as npt
 from spectroflow.peaks.finish import hold_bounds
 from spectroflow.peaks.minimise import Controls
 from spectroflow.peaks.normal import covariance_block, factor
-from spectroflow.peaks.select import neighbours, penalty, refit_with, replace_lines
+from spectroflow.peaks.select import evidence, least_gain, neighbours, penalty, refit_with, replace_lines
 from spectroflow.peaks.starts import without_line
 from spectroflow.signal.compiled import jit
 
@@ -57,10 +57,11 @@ def drop_lines(
             break
         significance[i] = np.inf
         members = neighbours(p, significance.size, p[4 * i], p[4 * i + 2], i)
+        sample = evidence(x, p, members, p[4 * i], p[4 * i + 2])
         q, before, after, points = refit_with(
-            x, rest, weight, p, low, high, members, i, nothing, nothing, nothing, -penalty(x.size, 0.0, 1, 0), controls
+            x, rest, weight, p, low, high, members, i, nothing, nothing, nothing, -least_gain(sample), controls
         )
-        if after - before >= penalty(x.size, before, points, q.size + 4):
+        if after - before >= penalty(sample, before, points, q.size + 4):
             continue
         replace_lines(x, rest, p, members, i, q, controls)
         p, low, high = without_line(p, i), without_line(low, i), without_line(high, i)

@@ -273,7 +273,7 @@ def bounded_step(
         for i in range(size):
             row = work[i]
             source = matrix[i]
-            for j in range(first[i], i + 1):
+            for j in range(first[i] // 4 * 4, i + 1):
                 row[j] = source[j]
             row[i] += damping * source[i]
         right = gradient.copy()

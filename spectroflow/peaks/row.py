@@ -5,13 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.background import (
-    BACKGROUND_TERMS,
-    background_values,
-    first_background,
-    fit_linear,
-    spline_basis,
-)
 from spectroflow.peaks.detect import candidates
 from spectroflow.peaks.drop import DOUBTFUL, drop_lines, height_significance
 from spectroflow.peaks.finish import lorentz_share, write_lines
@@ -20,6 +13,13 @@ from spectroflow.peaks.prepare import prepare
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.search import search
 from spectroflow.peaks.settings import Plan
+from spectroflow.peaks.spline import (
+    BACKGROUND_TERMS,
+    background_values,
+    first_background,
+    fit_linear,
+    spline_basis,
+)
 from spectroflow.peaks.starts import recentre, starts
 from spectroflow.peaks.weights import first_weights, residual_colour
 from spectroflow.signal.compiled import jit
@@ -109,8 +109,8 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         plan.companion_intensity,
         min(plan.window, TRIAL_WINDOW),
         LINEAR,
-        10.0 * plan.ftol,
-        30.0 * plan.xtol,
+        min(10.0 * plan.ftol, 1e-2),
+        min(30.0 * plan.xtol, 0.3),
         12,
     )
     # What takes longer than this gets its iterations after the doubtful lines are gone.

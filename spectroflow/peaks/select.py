@@ -17,6 +17,12 @@ Index = npt.NDArray[np.int64]
 TOGETHER = 1.2
 #: A local refit looks this many widths beyond its outermost centres.
 MARGIN = 3.0
+#: A line is known to be where it is within so many of its widths.
+UNDER = 1.5
+#: The criterion is not meant for samples smaller than this.
+LEAST_EVIDENCE = 16
+#: In the place of a line: none. Not a plain integer, for which every kernel would be compiled once more.
+NOBODY: int = np.int64(-1)  # type: ignore[assignment]
 #: Most lines in one local refit.
 CLUSTER = 6
 
@@ -144,4 +150,24 @@ def penalty(points: int, after: float, local_points: int, parameters: int) -> fl
     that misfit.
     """
     reduced = after / max(local_points - parameters, 1)
-    return float(4.0 * np.log(points) * (reduced if reduced > 1.5 else 1.0))
+    return least_gain(points) * (reduced if reduced > 1.5 else 1.0)
+
+
+@jit()
+def least_gain(points: int) -> float:
+    """Return what four more parameters must bring where the model describes the data to the noise."""
+    return float(4.0 * np.log(points))
+
+
+@jit()
+def evidence(x: Array, p: Array, members: Index, center: float, fwhm: float) -> int:
+    """Return among how many points a line at ``center`` was looked for, which is the sample that decides on it.
+
+    A line may turn up at any point of the spectrum; a second line under a known one only where that one is.
+    """
+    if members.size > 0:
+        i = members[0]
+        if abs(p[4 * i] - center) < 0.5 * (p[4 * i + 2] + fwhm):
+            a, b = reach(x, p[4 * i] - UNDER * p[4 * i + 2], p[4 * i] + UNDER * p[4 * i + 2])
+            return int(min(max(b - a, LEAST_EVIDENCE), x.size))
+    return int(x.size)

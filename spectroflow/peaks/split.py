@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spectroflow.peaks.minimise import Controls
 from spectroflow.peaks.profiles import reach
-from spectroflow.peaks.select import neighbours, penalty, refit_with, replace_lines
+from spectroflow.peaks.select import evidence, least_gain, neighbours, penalty, refit_with, replace_lines
 from spectroflow.peaks.settings import Plan
 from spectroflow.peaks.starts import line_bounds, sorted_lines
 from spectroflow.signal.compiled import jit
@@ -52,10 +52,11 @@ def split_lines(
                 x, center, w, fwhm_low, fwhm_high, plan
             )
         members = neighbours(p, lines, c, w, i)
+        sample = evidence(x, p, np.array([i]), c, w)
         q, before, after, points = refit_with(
-            x, rest, weight, p, low, high, members, i, pair, pair_low, pair_high, penalty(x.size, 0.0, 1, 0), controls
+            x, rest, weight, p, low, high, members, i, pair, pair_low, pair_high, least_gain(sample), controls
         )
-        if before - after < penalty(x.size, after, points, q.size):
+        if before - after < penalty(sample, after, points, q.size):
             continue
         replace_lines(x, rest, p, members, i, q, controls)
         p[4 * i : 4 * i + 4] = q[q.size - 8 : q.size - 4]
