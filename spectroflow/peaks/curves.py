@@ -63,14 +63,14 @@ def background(axis: npt.ArrayLike, intensity: npt.ArrayLike, lines: npt.ArrayLi
     array
         Shape ``(points,)``; NaN where the axis is not finite, 0 everywhere without a background.
     """
-    from spectroflow.peaks.background import (
+    from spectroflow.peaks.prepare import prepare
+    from spectroflow.peaks.spline import (
         BACKGROUND_TERMS,
         background_values,
         first_background,
         fit_linear,
         spline_basis,
     )
-    from spectroflow.peaks.prepare import prepare
     from spectroflow.peaks.weights import first_weights
 
     x, y = np.asarray(axis, dtype=np.float64), np.asarray(intensity, dtype=np.float64)

@@ -41,7 +41,10 @@ def filter_taps(scale: float) -> Array:
 def respond(r: Array, taps: Array) -> Array:
     """Return the filter's response to ``r``, mirrored at its ends."""
     n = r.size
-    half = taps.size - 1
+    groups = (taps.size + 2) // 4
+    half = 4 * groups
+    own = np.zeros(half + 1)
+    own[: taps.size] = taps
     padded = np.empty(n + 2 * half)
     for i in range(n):
         padded[half + i] = r[i]
@@ -50,12 +53,19 @@ def respond(r: Array, taps: Array) -> Array:
         padded[half + n - 1 + k] = r[max(n - 1 - k, 0)]
     out = np.empty(n)
     for i in range(n):
-        out[i] = taps[0] * r[i]
-    for k in range(1, half + 1):
-        t = taps[k]
-        left, right = padded[half - k : half - k + n], padded[half + k : half + k + n]
+        out[i] = own[0] * r[i]
+    # Four taps at a time, so that each sum is loaded and stored a quarter as often.
+    for g in range(groups):
+        k = 4 * g + 1
+        t0, t1, t2, t3 = own[k], own[k + 1], own[k + 2], own[k + 3]
+        left, right = padded[half - k - 3 : half - k + n], padded[half + k : half + k + 3 + n]
         for i in range(n):
-            out[i] += t * (left[i] + right[i])
+            out[i] += (
+                t0 * (left[i + 3] + right[i])
+                + t1 * (left[i + 2] + right[i + 1])
+                + t2 * (left[i + 1] + right[i + 2])
+                + t3 * (left[i] + right[i + 3])
+            )
     return out
 
 

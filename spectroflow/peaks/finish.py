@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls, assemble, terms_block, weighted_terms
+from spectroflow.peaks.minimise import Controls
 from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.voigt import faddeeva, voigt_widths
@@ -74,26 +74,24 @@ def hold_bounds(matrix: Array, first: Index, p: Array, low: Array, high: Array, 
 @jit()
 def write_lines(
     x: Array,
-    weight: Array,
-    residual: Array,
     p: Array,
     low: Array,
     high: Array,
-    basis: Array,
-    spans: Index,
-    beta: Array,
+    matrix: Array,
+    first: Index,
     controls: Controls,
     scale: float,
     saturated: Array,
     out: Array,
 ) -> int:
-    """Write lines with uncertainties into ``out``, strongest area first if slots are short; return how many."""
+    """Write lines with uncertainties into ``out``, strongest area first if slots are short; return how many.
+
+    ``matrix`` is the normal matrix of all lines and the background, ``first`` its envelope; it is overwritten.
+    """
     lines = p.size // 4
     if lines == 0:
         return 0
-    size = p.size + beta.size
-    terms = weighted_terms(x, weight, basis, beta, controls)
-    matrix, _, first = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
+    size = first.size
     held = np.zeros(size, np.bool_)
     for i in range(size):
         held[i] = matrix[i, i] <= 0.0
@@ -108,7 +106,7 @@ def write_lines(
             matrix[i, i] = 1.0
     solved = factor(matrix, first, size)
     block = np.empty((4, 4))
-    work = np.empty((4, size))
+    work = np.empty((size, 4))
     rows = np.full((lines, 11), np.nan)
     for i in range(lines):
         c, h, w, s = p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3]

@@ -11,6 +11,7 @@ from spectroflow.peaks.normal import cross_block, dot, factor, mixed_block, self
 from spectroflow.peaks.profiles import (
     VOIGT,
     add_pseudo_voigt,
+    add_pseudo_voigts,
     pseudo_voigt_derivatives,
     reach,
 )
@@ -23,6 +24,11 @@ Index = npt.NDArray[np.int64]
 #: Kinds of background term: none or linear in its coefficients; ``a exp(-b x)``.
 LINEAR = 0
 EXPONENTIAL = 1
+
+#: A trial is given up where so many more steps like the last one would not do.
+HOPELESS_STEPS = 8.0
+#: A trial is decided where the last step brought less than this share of what is to spare.
+CLEAR_SHARE = 0.05
 
 CONVERGED = 0
 ITERATIONS_USED_UP = 1
@@ -116,9 +122,31 @@ def model(x: Array, p: Array, lines: int, basis: Array, spans: Index, beta: Arra
             b = beta[k]
             for i in range(row.size):
                 part[i] += b * row[i]
-    for i in range(lines):
-        add_line(x, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, out)
+    add_lines_to(x, p, lines, controls, out)
     return out
+
+
+@jit()
+def add_lines_to(x: Array, p: Array, lines: int, controls: Controls, out: Array) -> None:
+    """Add lines, and the companion of each where there is one, to ``out``."""
+    if controls.shape == VOIGT:
+        for i in range(lines):
+            add_line(x, p[4 * i], p[4 * i + 1], p[4 * i + 2], p[4 * i + 3], controls, out)
+    else:
+        add_pseudo_voigts(x, with_companions(p, lines, controls), out)
+
+
+@jit()
+def with_companions(p: Array, lines: int, controls: Controls) -> Array:
+    """Return the lines as rows of centre, height, width and shape, followed by the companion of each, if any."""
+    table = np.empty((2 * lines if controls.companion_intensity > 0.0 else lines, 4))
+    for i in range(table.shape[0]):
+        k = 4 * (i % lines)
+        table[i, 0], table[i, 1], table[i, 2], table[i, 3] = p[k], p[k + 1], p[k + 2], p[k + 3]
+        if i >= lines:
+            table[i, 0], _ = companion(p[k], controls.companion_ratio)
+            table[i, 1] *= controls.companion_intensity
+    return table
 
 
 @jit()
@@ -134,9 +162,9 @@ def weighted_residual(y: Array, fitted: Array, weight: Array) -> tuple[Array, fl
 
 
 @jit()
-def weighted_terms(x: Array, weight: Array, basis: Array, beta: Array, controls: Controls) -> Array:
-    """Return the derivatives by the background's coefficients, times the weights."""
-    out = np.zeros((beta.size, x.size))
+def weighted_terms(x: Array, weight: Array, basis: Array, spans: Index, beta: Array, controls: Controls) -> Array:
+    """Return the derivatives by the background's coefficients, times the weights; only within ``spans``."""
+    out = np.empty((beta.size, x.size))
     for k in range(beta.size):
         row = out[k]
         if controls.background == EXPONENTIAL:
@@ -144,9 +172,10 @@ def weighted_terms(x: Array, weight: Array, basis: Array, beta: Array, controls:
                 value = np.exp(-beta[1] * x[i]) * weight[i]
                 row[i] = value if k == 0 else -beta[0] * x[i] * value
         else:
-            source = basis[k]
-            for i in range(x.size):
-                row[i] = source[i] * weight[i]
+            source, part = basis[k, spans[k, 0] : spans[k, 1]], row[spans[k, 0] : spans[k, 1]]
+            own = weight[spans[k, 0] : spans[k, 1]]
+            for i in range(source.size):
+                part[i] = source[i] * own[i]
     return out
 
 
@@ -244,7 +273,7 @@ def bounded_step(
         for i in range(size):
             row = work[i]
             source = matrix[i]
-            for j in range(first[i], i + 1):
+            for j in range(first[i] // 4 * 4, i + 1):
                 row[j] = source[j]
             row[i] += damping * source[i]
         right = gradient.copy()
@@ -313,7 +342,8 @@ def minimise(
     spans: Index,
     beta: Array,
     controls: Controls,
-) -> tuple[float, int, int]:
+    needed: float,
+) -> tuple[float, int, int, Array, Index]:
     """Fit lines and background together; ``p`` and ``beta`` are changed in place.
 
     Levenberg-Marquardt with the damping of H. B. Nielsen (1999), scaled by the diagonal of the normal
@@ -328,10 +358,13 @@ def minimise(
     basis, spans, beta
         Background terms ``(terms, points)``, the range of points where each differs from zero, and their
         coefficients.
+    needed
+        Only whether chi-square gets below this matters: stop as soon as that is clear. Negative: go on to the end.
 
     Returns
     -------
-    chi2, iterations, outcome
+    chi2, iterations, outcome, matrix, first
+        The last two are the normal matrix (lower triangle) and its envelope where the last step began.
     """
     lines = p.size // 4
     size = p.size + beta.size
@@ -339,10 +372,10 @@ def minimise(
         p[i] = min(max(p[i], low[i]), high[i])
     residual, chi2 = weighted_residual(y, model(x, p, lines, basis, spans, beta, controls), weight)
     if size == 0:
-        return chi2, 0, CONVERGED
+        return chi2, 0, CONVERGED, np.zeros((0, 0)), np.zeros(0, np.int64)
     damping = 1e-3
     growth = 2.0
-    terms = weighted_terms(x, weight, basis, beta, controls)
+    terms = weighted_terms(x, weight, basis, spans, beta, controls)
     block = terms_block(terms, spans)
     matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
     trial = p.copy()
@@ -365,23 +398,26 @@ def minimise(
                 residual = new_residual
                 done = gain < controls.ftol * chi2 or expected < controls.xtol
                 chi2 = new_chi2
+                if needed >= 0.0:
+                    short = chi2 - needed
+                    done = done or short > HOPELESS_STEPS * gain or gain < -CLEAR_SHARE * short
                 if done:
-                    return chi2, iteration + 1, CONVERGED
+                    return chi2, iteration + 1, CONVERGED, matrix, first
                 ratio = min(gain / expected, 1.0)
                 damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 1e-12)
                 growth = 2.0
                 if controls.background == EXPONENTIAL:
-                    terms = weighted_terms(x, weight, basis, beta, controls)
+                    terms = weighted_terms(x, weight, basis, spans, beta, controls)
                     block = terms_block(terms, spans)
                 matrix, gradient, first = assemble(x, weight, residual, p, terms, block, spans, controls)
                 continue
             if expected < controls.xtol or abs(gain) <= 1e-13 * chi2:
-                return chi2, iteration + 1, CONVERGED
+                return chi2, iteration + 1, CONVERGED, matrix, first
         damping *= growth
         growth *= 2.0
         if damping > 1e12:
-            return chi2, iteration + 1, CONVERGED
-    return chi2, controls.max_iterations, ITERATIONS_USED_UP
+            return chi2, iteration + 1, CONVERGED, matrix, first
+    return chi2, controls.max_iterations, ITERATIONS_USED_UP, matrix, first
 
 
 if not COMPILED:

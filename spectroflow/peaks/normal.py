@@ -142,26 +142,108 @@ def dot(a: Array, b: Array) -> float:
 
 
 @jit()
-def factor(matrix: Array, first: Index, size: int) -> bool:
-    """Replace the lower triangle by its Cholesky factor within the envelope; False where it is singular."""
-    for i in range(size):
-        row = matrix[i]
-        start = first[i]
-        diagonal = row[i]
-        for j in range(start, i):
-            other = matrix[j]
-            begin = max(start, first[j])
-            total = row[j]
-            for k in range(begin, j):
-                total -= row[k] * other[k]
-            row[j] = total / other[j]
-        rest = diagonal
-        for k in range(start, i):
-            rest -= row[k] * row[k]
-        if not rest > 1e-14 * diagonal:
-            return False
-        row[i] = np.sqrt(rest)
+def block_start(first: Index, i: int) -> int:
+    """Return the first column, a multiple of four, of the block of four rows that begins with ``i``."""
+    return int(min(min(first[i], first[i + 1]), min(first[i + 2], first[i + 3])) // 4 * 4)
+
+
+@jit()
+def factor_row(matrix: Array, first: Index, i: int, start: int, begin: int) -> bool:
+    """Factor row ``i``, whose entries differ from zero from ``start`` on and are done up to ``begin``."""
+    row = matrix[i]
+    for j in range(begin, i):
+        other = matrix[j]
+        total = row[j]
+        for k in range(max(start, first[j]), j):
+            total -= row[k] * other[k]
+        row[j] = total / other[j]
+    diagonal = row[i]
+    rest = diagonal
+    for k in range(start, i):
+        rest -= row[k] * row[k]
+    if not rest > 1e-14 * diagonal:
+        return False
+    row[i] = np.sqrt(rest)
     return True
+
+
+@jit()
+def factor(matrix: Array, first: Index, size: int) -> bool:
+    """Replace the lower triangle by its Cholesky factor within the envelope; False where it is singular.
+
+    Blocks of 4 x 4 are worked on in registers: the rows of a line are too short for loops over one at a time. What
+    lies left of the envelope must be zero down to the last multiple of four.
+    """
+    full = size // 4 * 4
+    turned = np.empty((full, full))
+    for i in range(0, full, 4):
+        start = block_start(first, i)
+        r0, r1, r2, r3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
+        for j in range(start, i, 4):
+            s00, s01, s02, s03 = r0[j], r0[j + 1], r0[j + 2], r0[j + 3]
+            s10, s11, s12, s13 = r1[j], r1[j + 1], r1[j + 2], r1[j + 3]
+            s20, s21, s22, s23 = r2[j], r2[j + 1], r2[j + 2], r2[j + 3]
+            s30, s31, s32, s33 = r3[j], r3[j + 1], r3[j + 2], r3[j + 3]
+            begin = max(start, block_start(first, j))
+            for k in range(begin, j):
+                u0, u1, u2, u3 = r0[k], r1[k], r2[k], r3[k]
+                t = turned[k]
+                v0, v1, v2, v3 = t[j], t[j + 1], t[j + 2], t[j + 3]
+                s00 -= u0 * v0
+                s01 -= u0 * v1
+                s02 -= u0 * v2
+                s03 -= u0 * v3
+                s10 -= u1 * v0
+                s11 -= u1 * v1
+                s12 -= u1 * v2
+                s13 -= u1 * v3
+                s20 -= u2 * v0
+                s21 -= u2 * v1
+                s22 -= u2 * v2
+                s23 -= u2 * v3
+                s30 -= u3 * v0
+                s31 -= u3 * v1
+                s32 -= u3 * v2
+                s33 -= u3 * v3
+            t = matrix[j]
+            d = 1.0 / t[j]
+            s00, s10, s20, s30 = s00 * d, s10 * d, s20 * d, s30 * d
+            t = matrix[j + 1]
+            a, d = t[j], 1.0 / t[j + 1]
+            s01, s11, s21, s31 = (s01 - a * s00) * d, (s11 - a * s10) * d, (s21 - a * s20) * d, (s31 - a * s30) * d
+            t = matrix[j + 2]
+            a, b, d = t[j], t[j + 1], 1.0 / t[j + 2]
+            s02 = (s02 - a * s00 - b * s01) * d
+            s12 = (s12 - a * s10 - b * s11) * d
+            s22 = (s22 - a * s20 - b * s21) * d
+            s32 = (s32 - a * s30 - b * s31) * d
+            t = matrix[j + 3]
+            a, b, c, d = t[j], t[j + 1], t[j + 2], 1.0 / t[j + 3]
+            s03 = (s03 - a * s00 - b * s01 - c * s02) * d
+            s13 = (s13 - a * s10 - b * s11 - c * s12) * d
+            s23 = (s23 - a * s20 - b * s21 - c * s22) * d
+            s33 = (s33 - a * s30 - b * s31 - c * s32) * d
+            r0[j], r0[j + 1], r0[j + 2], r0[j + 3] = s00, s01, s02, s03
+            r1[j], r1[j + 1], r1[j + 2], r1[j + 3] = s10, s11, s12, s13
+            r2[j], r2[j + 1], r2[j + 2], r2[j + 3] = s20, s21, s22, s23
+            r3[j], r3[j + 1], r3[j + 2], r3[j + 3] = s30, s31, s32, s33
+            t = turned[j]
+            t[i], t[i + 1], t[i + 2], t[i + 3] = s00, s10, s20, s30
+            t = turned[j + 1]
+            t[i], t[i + 1], t[i + 2], t[i + 3] = s01, s11, s21, s31
+            t = turned[j + 2]
+            t[i], t[i + 1], t[i + 2], t[i + 3] = s02, s12, s22, s32
+            t = turned[j + 3]
+            t[i], t[i + 1], t[i + 2], t[i + 3] = s03, s13, s23, s33
+        for r in range(i, i + 4):
+            if not factor_row(matrix, first, r, start, i):
+                return False
+            for k in range(i, r + 1):
+                turned[k, r] = matrix[r, k]
+    solved = True
+    for r in range(full, size):
+        solved = solved and factor_row(matrix, first, r, first[r], first[r])
+    return solved
 
 
 @jit()
@@ -185,23 +267,40 @@ def solve(lower: Array, first: Index, size: int, vector: Array) -> None:
 def covariance_block(lower: Array, first: Index, size: int, at: int, out: Array, work: Array) -> None:
     """Write the 4 x 4 block of the inverse that belongs to the line at ``at`` into ``out``.
 
-    ``work`` has shape ``(4, size)``: the columns of the inverse factor, whose inner products are the block.
+    ``work`` has shape ``(size, 4)``: the columns of the inverse factor, whose inner products are the block.
     """
-    for c in range(4):
-        column = work[c]
-        for i in range(at, size):
-            row = lower[i]
-            total = 1.0 if i == at + c else 0.0
-            for k in range(max(first[i], at), i):
-                total -= row[k] * column[k]
-            column[i] = total / row[i]
+    out[:] = 0.0
+    for i in range(at, size):
+        row = lower[i]
+        t0 = 1.0 if i == at else 0.0
+        t1 = 1.0 if i == at + 1 else 0.0
+        t2 = 1.0 if i == at + 2 else 0.0
+        t3 = 1.0 if i == at + 3 else 0.0
+        for k in range(max(first[i], at), i):
+            value = row[k]
+            t0 -= value * work[k, 0]
+            t1 -= value * work[k, 1]
+            t2 -= value * work[k, 2]
+            t3 -= value * work[k, 3]
+        inverse = 1.0 / row[i]
+        t0 *= inverse
+        t1 *= inverse
+        t2 *= inverse
+        t3 *= inverse
+        work[i, 0], work[i, 1], work[i, 2], work[i, 3] = t0, t1, t2, t3
+        out[0, 0] += t0 * t0
+        out[1, 0] += t1 * t0
+        out[1, 1] += t1 * t1
+        out[2, 0] += t2 * t0
+        out[2, 1] += t2 * t1
+        out[2, 2] += t2 * t2
+        out[3, 0] += t3 * t0
+        out[3, 1] += t3 * t1
+        out[3, 2] += t3 * t2
+        out[3, 3] += t3 * t3
     for a in range(4):
-        for b in range(a + 1):
-            total = 0.0
-            for k in range(at, size):
-                total += work[a, k] * work[b, k]
-            out[a, b] = total
-            out[b, a] = total
+        for b in range(a):
+            out[b, a] = out[a, b]
 
 
 if not COMPILED:

@@ -22,6 +22,17 @@ def add_pseudo_voigt(x: Array, center: float, height: float, fwhm: float, eta: f
     out += height * (eta / (1.0 + 4.0 * square) + (1.0 - eta) * np.exp(-FOUR_LN2 * square))
 
 
+def add_gaussian(x: Array, center: float, height: float, fwhm: float, out: Array) -> None:
+    """Add a Gaussian line to ``out``."""
+    out += height * np.exp(-FOUR_LN2 * ((x - center) / fwhm) ** 2)
+
+
+def add_pseudo_voigts(x: Array, table: Array, out: Array) -> None:
+    """Add pseudo-Voigt lines to ``out``."""
+    for center, height, fwhm, eta in table:
+        add_pseudo_voigt(x, center, height, fwhm, eta, out)
+
+
 def pseudo_voigt_derivatives(
     x: Array, weight: Array, center: float, height: float, fwhm: float, eta: float, out: Array
 ) -> None:

@@ -108,14 +108,44 @@ def add_pseudo_voigt(x: Array, center: float, height: float, fwhm: float, eta: f
         for i in range(x.size):
             u = (x[i] - center) * inverse
             out[i] += a / (1.0 + 4.0 * u * u)
-    if eta < 1.0:
-        a = height * (1.0 - eta)
-        start, stop = reach(x, center - GAUSS_REACH * fwhm, center + GAUSS_REACH * fwhm)
-        # Loops over slices from zero: the compiler then knows that no index is negative.
-        xs, part = x[start:stop], out[start:stop]
-        for i in range(xs.size):
-            u = (xs[i] - center) * inverse
-            part[i] += a * exponential(-FOUR_LN2 * u * u)
+    add_gaussian(x, center, height * (1.0 - eta), fwhm, out)
+
+
+@jit()
+def add_pseudo_voigts(x: Array, table: Array, out: Array) -> None:
+    """Add lines, rows of centre, height, width and Lorentzian fraction, to ``out`` at every point.
+
+    Lorentzians are summed four to a common denominator: one division instead of four.
+    """
+    lines = table.shape[0]
+    c, a, v = np.zeros(lines + 3), np.zeros(lines + 3), np.zeros(lines + 3)
+    for k in range(lines):
+        c[k], a[k], v[k] = table[k, 0], table[k, 1] * table[k, 3], 2.0 / table[k, 2]
+    for k in range(0, lines, 4):
+        c0, c1, c2, c3 = c[k], c[k + 1], c[k + 2], c[k + 3]
+        a0, a1, a2, a3 = a[k], a[k + 1], a[k + 2], a[k + 3]
+        v0, v1, v2, v3 = v[k], v[k + 1], v[k + 2], v[k + 3]
+        for i in range(x.size):
+            u0, u1, u2, u3 = (x[i] - c0) * v0, (x[i] - c1) * v1, (x[i] - c2) * v2, (x[i] - c3) * v3
+            d0, d1, d2, d3 = 1.0 + u0 * u0, 1.0 + u1 * u1, 1.0 + u2 * u2, 1.0 + u3 * u3
+            left, right = d0 * d1, d2 * d3
+            out[i] += ((a0 * d1 + a1 * d0) * right + (a2 * d3 + a3 * d2) * left) / (left * right)
+    for k in range(lines):
+        add_gaussian(x, table[k, 0], table[k, 1] * (1.0 - table[k, 3]), table[k, 2], out)
+
+
+@jit()
+def add_gaussian(x: Array, center: float, height: float, fwhm: float, out: Array) -> None:
+    """Add a Gaussian line to ``out`` where it can be told from zero."""
+    if height == 0.0:
+        return
+    inverse = 1.0 / fwhm
+    start, stop = reach(x, center - GAUSS_REACH * fwhm, center + GAUSS_REACH * fwhm)
+    # Loops over slices from zero: the compiler then knows that no index is negative.
+    xs, part = x[start:stop], out[start:stop]
+    for i in range(xs.size):
+        u = (xs[i] - center) * inverse
+        part[i] += height * exponential(-FOUR_LN2 * u * u)
 
 
 @jit()
@@ -172,6 +202,8 @@ if not COMPILED:
     from spectroflow.peaks import plain
 
     globals().update(
+        add_gaussian=plain.add_gaussian,
         add_pseudo_voigt=plain.add_pseudo_voigt,
+        add_pseudo_voigts=plain.add_pseudo_voigts,
         pseudo_voigt_derivatives=plain.pseudo_voigt_derivatives,
     )

@@ -165,11 +165,11 @@ def refine(
         xtol=0.0 if exact else xtol,
         max_iterations=max(max_iterations, 500) if exact else max_iterations,
     )
-    chi2, iterations, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, controls)
+    chi2, iterations, outcome, _, _ = minimise(x, y, weight, p, low, high, basis, spans, beta, controls, -1.0)
     for _ in range(POLISHING_STEPS if exact else 0):
         # Close to the minimum chi-square is flat to rounding; the step itself still says where to go.
         residual, _ = weighted_residual(y, model(x, p, len(table), basis, spans, beta, controls), weight)
-        terms = weighted_terms(x, weight, basis, beta, controls)
+        terms = weighted_terms(x, weight, basis, spans, beta, controls)
         matrix, gradient, envelope = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
         step, solved = bounded_step(matrix, gradient, envelope, gradient.size, 0.0, p, low, high)
         whole = np.concatenate((p, beta))
@@ -181,6 +181,8 @@ def refine(
         if change < 1e-14:
             break
     residual, chi2 = weighted_residual(y, model(x, p, len(table), basis, spans, beta, controls), weight)
+    terms = weighted_terms(x, weight, basis, spans, beta, controls)
+    matrix, _, envelope = assemble(x, weight, residual, p, terms, terms_block(terms, spans), spans, controls)
     lines = np.full((len(table), len(LINE_PARAMETERS)), np.nan)
-    write_lines(x, weight, residual, p, low, high, basis, spans, beta, controls, 1.0, np.zeros(0), lines)
+    write_lines(x, p, low, high, matrix, envelope, controls, 1.0, np.zeros(0), lines)
     return Refined(lines, beta, float(chi2), int(iterations), outcome == CONVERGED)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.background import (
+from spectroflow.peaks.detect import candidates
+from spectroflow.peaks.drop import DOUBTFUL, drop_lines, height_significance
+from spectroflow.peaks.finish import lorentz_share, write_lines
+from spectroflow.peaks.minimise import ITERATIONS_USED_UP, LINEAR, Controls, minimise, model, weighted_residual
+from spectroflow.peaks.prepare import prepare
+from spectroflow.peaks.profiles import VOIGT
+from spectroflow.peaks.search import search
+from spectroflow.peaks.settings import Plan
+from spectroflow.peaks.spline import (
     BACKGROUND_TERMS,
     background_values,
     first_background,
     fit_linear,
     spline_basis,
 )
-from spectroflow.peaks.detect import candidates
-from spectroflow.peaks.finish import lorentz_share, write_lines
-from spectroflow.peaks.minimise import ITERATIONS_USED_UP, LINEAR, Controls, minimise, model, weighted_residual
-from spectroflow.peaks.prepare import prepare
-from spectroflow.peaks.profiles import VOIGT
-from spectroflow.peaks.search import drop_lines, recentre, search, starts
-from spectroflow.peaks.settings import Plan
+from spectroflow.peaks.starts import recentre, starts
 from spectroflow.peaks.weights import first_weights, residual_colour
 from spectroflow.signal.compiled import jit
 
@@ -38,6 +40,8 @@ COLOUR_TAKEN_IN = 1.25
 #: Above this reduced chi-square something else than lines is in the data, such as a step, and more trials are
 #: wasted on it.
 HOPELESS = 25.0
+#: Trials follow a line for so many widths to each side.
+TRIAL_WINDOW = 3.0
 #: What a fit of all lines together is for.
 SEARCH, CHECK, FINAL, POLISH = 0, 1, 2, 3
 
@@ -98,15 +102,15 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         plan.xtol,
         plan.max_iterations,
     )
-    # Trials need not be finished to the last digit: a whole fit follows each round of them.
+    # Trials need not be finished to the last digit, nor see far wings: a whole fit follows each round of them.
     loose = Controls(
         plan.shape,
         plan.companion_ratio,
         plan.companion_intensity,
-        plan.window,
+        min(plan.window, TRIAL_WINDOW),
         LINEAR,
-        10.0 * plan.ftol,
-        30.0 * plan.xtol,
+        min(10.0 * plan.ftol, 1e-2),
+        min(30.0 * plan.xtol, 0.3),
         12,
     )
     # What takes longer than this gets its iterations after the doubtful lines are gone.
@@ -118,7 +122,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         LINEAR,
         plan.ftol,
         plan.xtol,
-        plan.max_iterations // 2,
+        plan.max_iterations // 2 if plan.drop == 1 else plan.max_iterations,
     )
     limit = plan.slots + 8
     weight, noise_colour = first_weights(y - background, weight, plan.model_error)
@@ -126,28 +130,32 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     p, low, high = starts(x, found, count, weight, fwhm_low, fwhm_high, plan)
     iterations = 0
     outcome = 0
-    stage = SEARCH if plan.select == 1 else FINAL
+    stage = SEARCH
     while True:
         # One place that fits everything together, whatever the stage: the compiler has it to do once.
         now = loose if stage == SEARCH else (short if stage == CHECK else controls)
-        chi2, steps, outcome = minimise(x, y, weight, p, low, high, basis, spans, beta, now)
+        chi2, steps, outcome, matrix, first = minimise(x, y, weight, p, low, high, basis, spans, beta, now, -1.0)
         iterations += steps
         if stage == SEARCH:
-            colour = residual_colour(x, y, weight, p, basis, spans, beta, controls)
+            rest = y - model(x, p, p.size // 4, basis, spans, beta, controls)
+            colour = residual_colour(rest * weight)
             if noise_colour > 1.0 or colour > COLOUR_TAKEN_IN:
                 colour = max(colour, 1.0 / noise_colour)
                 weight = weight / colour
                 noise_colour *= colour
             thorough = chi2 < HOPELESS * colour * colour * n
-            p, low, high = search(
-                x, y, weight, p, low, high, basis, spans, beta, scales, fwhm_low, fwhm_high, thorough, plan, loose
-            )
+            p, low, high = search(x, rest, weight, p, low, high, scales, fwhm_low, fwhm_high, thorough, plan, loose)
             stage = CHECK
         elif stage == CHECK:
             recentre(x, p, low, high)
-            p, low, high, removed = drop_lines(x, y, weight, p, low, high, basis, spans, beta, loose)
+            removed = False
+            if plan.drop == 1 and p.size > 0:
+                significance = height_significance(p, low, high, matrix, first)
+                if np.min(significance) < DOUBTFUL:
+                    rest = y - model(x, p, p.size // 4, basis, spans, beta, controls)
+                    p, low, high, removed = drop_lines(x, rest, weight, p, low, high, significance, loose)
             stage = FINAL
-            if not removed and outcome != ITERATIONS_USED_UP:
+            if not removed and (outcome != ITERATIONS_USED_UP or plan.drop == 0):
                 if plan.polish == 0:
                     break
                 stage = POLISH
@@ -175,12 +183,12 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     if outcome == ITERATIONS_USED_UP:
         flags |= MAX_ITER
     count = p.size // 4
-    residual, chi2 = weighted_residual(y, model(x, p, count, basis, spans, beta, controls), weight)
+    _, chi2 = weighted_residual(y, model(x, p, count, basis, spans, beta, controls), weight)
     reduced = chi2 / max(n - p.size - beta.size, 1)
     if reduced > 2.0:
         flags |= BAD_CHI2
     whole_background = subtracted + background_values(n, basis, spans, beta)
-    kept = write_lines(x, weight, residual, p, low, high, basis, spans, beta, controls, noise, saturated, lines_out)
+    kept = write_lines(x, p, low, high, matrix, first, controls, noise, saturated, lines_out)
     if kept < count:
         flags |= CAP
     if kept == 0:

@@ -31,7 +31,8 @@ class Plan(NamedTuple):
     threshold: float
     baseline: int
     rounds: int
-    select: int
+    split: int
+    drop: int
     window: float
     ftol: float
     xtol: float
@@ -115,11 +116,12 @@ class FitSettings:
             slots=self.slots,
             threshold=self.detection_sigma,
             baseline={"none": 0, "arpls": 1, "spline": 2}[self.baseline],
-            rounds=0 if fast else 3,
-            select=0 if fast else 1,
+            rounds=1 if fast else 3,
+            split=0 if fast else 1,
+            drop=0 if fast else 1,
             window=16.0 if precise else 8.0,
-            ftol={"fast": 1e-3, "standard": 1e-4, "precise": 1e-6}[self.effort],
-            xtol={"fast": 1e-2, "standard": 1e-3, "precise": 1e-6}[self.effort],
+            ftol={"fast": 3e-3, "standard": 1e-4, "precise": 1e-6}[self.effort],
+            xtol={"fast": 3e-2, "standard": 1e-3, "precise": 1e-6}[self.effort],
             max_iterations=100 if precise else 30,
             polish=1 if self.rendered_shape == "voigt" and self.shape != "voigt" else 0,
             model_error=self.model_error,

@@ -6,11 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.peaks.detect import filter_taps, respond, response_noise
-from spectroflow.peaks.minimise import Controls, model
 from spectroflow.signal.compiled import jit
 
 Array = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
 
 #: The range, in points, over which a strong line makes its neighbourhood uncertain falls off by this.
 MODEL_ERROR_RANGE = 10.0
@@ -61,15 +59,13 @@ def weight_with_model_error(signal: Array, weight: Array, share: float) -> Array
     return out
 
 
-@jit(inline=True)
-def residual_colour(
-    x: Array, y: Array, weight: Array, p: Array, basis: Array, spans: Index, beta: Array, controls: Controls
-) -> float:
+@jit()
+def residual_colour(rest: Array) -> float:
     """Return by how much what is left over scatters more on the scale of lines than from point to point.
 
     Data that were interpolated or smoothed have correlated noise, whose second differences are too small.
+    ``rest`` is in units of the noise.
     """
-    rest = (y - model(x, p, p.size // 4, basis, spans, beta, controls)) * weight
     return max(
         response_noise(respond(rest, filter_taps(1.5)), 0.5, HALF),
         response_noise(respond(rest, filter_taps(3.0)), 0.5, HALF),

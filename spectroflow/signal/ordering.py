@@ -10,10 +10,48 @@ from spectroflow.signal.compiled import COMPILED, jit
 Array = npt.NDArray[np.float64]
 
 
+#: Among so few values it is quicker to select than to count.
+FEW = 64
+
+
 @jit()
 def kth_smallest(values: Array, k: int) -> float:
-    """Return the value that has ``k`` values before it in ascending order (C. A. R. Hoare's selection)."""
-    v = values.copy()
+    """Return the value that has ``k`` values before it in ascending order.
+
+    Bisection by counting, which vector registers do many at a time, until few values are left to select from.
+    """
+    low, high = values[0], values[0]
+    for i in range(values.size):
+        value = values[i]
+        low = value if value < low else low
+        high = value if value > high else high
+    before, upto = 0, values.size
+    while upto - before > FEW:
+        middle = 0.5 * low + 0.5 * high
+        if not low < middle < high:
+            break
+        below = 0
+        for i in range(values.size):
+            below += 1 if values[i] < middle else 0
+        if below <= k:
+            low, before = middle, below
+        else:
+            high, upto = middle, below
+    if upto - before == values.size:
+        return selected(values.copy(), k)
+    few = np.empty(upto - before + 1)
+    count = 0
+    last = upto == values.size
+    for i in range(values.size):
+        # Written whether it belongs or not: a branch would be guessed wrong half of the time.
+        few[count] = values[i]
+        count += 1 if (values[i] >= low) & (last | (values[i] < high)) else 0
+    return selected(few[:count], k - before)
+
+
+@jit()
+def selected(v: Array, k: int) -> float:
+    """Return the value that has ``k`` values before it, by C. A. R. Hoare's selection; ``v`` is reordered."""
     left, right = 0, v.size - 1
     while left < right:
         middle = (left + right) // 2
@@ -45,7 +83,13 @@ def median(values: Array) -> float:
     upper = kth_smallest(values, half)
     if values.size % 2 == 1:
         return upper
-    return 0.5 * (upper + kth_smallest(values, half - 1))
+    below, lower = 0, -np.inf
+    for i in range(values.size):
+        value = values[i]
+        below += 1 if value < upper else 0
+        lower = value if (value < upper) & (value > lower) else lower
+    # Where fewer than half are below, the two in the middle are equal.
+    return 0.5 * (upper + (lower if below == half else upper))
 
 
 @jit()

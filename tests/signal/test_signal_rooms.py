@@ -179,3 +179,16 @@ def test_order_statistics(values: np.ndarray) -> None:
     assert [kth_smallest(values, k) for k in range(values.size)] == ordered.tolist()
     assert median(values) == pytest.approx(np.median(values))
     np.testing.assert_array_equal(ascending(values), np.argsort(values, kind="stable"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(65, 900), st.integers(0, 10_000), st.sampled_from([1e-300, 1.0, 1e300]), st.booleans())
+def test_order_statistics_of_many(count: int, seed: int, scale: float, rounded: bool) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=count)
+    values[: count // 3] = np.round(values[: count // 3]) if rounded else 7.0
+    values = values * scale
+    ordered = np.sort(values)
+    for k in (0, 1, count // 3, count // 2, count - 1):
+        assert kth_smallest(values, k) == ordered[k]
+    assert median(values) == np.median(values)

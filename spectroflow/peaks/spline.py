@@ -30,18 +30,22 @@ def spline_basis(points: int, terms: int) -> tuple[Array, Index]:
     pieces = terms - 3
     for k in range(terms):
         spans[k, 0] = points
-    for i in range(points):
-        t = pieces * i / max(points - 1, 1)
-        piece = min(int(t), pieces - 1)
-        u = t - piece
-        v = 1.0 - u
-        basis[piece, i] = v * v * v / 6.0
-        basis[piece + 1, i] = (3.0 * u * u * u - 6.0 * u * u + 4.0) / 6.0
-        basis[piece + 2, i] = (3.0 * v * v * v - 6.0 * v * v + 4.0) / 6.0
-        basis[piece + 3, i] = u * u * u / 6.0
+    step = pieces / max(points - 1, 1)
+    for piece in range(pieces):
+        start = int(np.ceil(piece * (points - 1) / pieces))
+        stop = points if piece == pieces - 1 else int(np.ceil((piece + 1) * (points - 1) / pieces))
+        a, b = basis[piece, start:stop], basis[piece + 1, start:stop]
+        c, d = basis[piece + 2, start:stop], basis[piece + 3, start:stop]
+        for i in range(stop - start):
+            u = step * (start + i) - piece
+            v = 1.0 - u
+            a[i] = v * v * v / 6.0
+            b[i] = (3.0 * u * u * u - 6.0 * u * u + 4.0) / 6.0
+            c[i] = (3.0 * v * v * v - 6.0 * v * v + 4.0) / 6.0
+            d[i] = u * u * u / 6.0
         for k in range(piece, piece + 4):
-            spans[k, 0] = min(spans[k, 0], i)
-            spans[k, 1] = i + 1
+            spans[k, 0] = min(spans[k, 0], start)
+            spans[k, 1] = max(spans[k, 1], stop)
     return basis, spans
 
 
@@ -85,7 +89,7 @@ def background_values(points: int, basis: Array, spans: Index, beta: Array) -> A
 def first_background(y: Array) -> Array:
     """Return a stiff arPLS background, computed on block means where there are many points."""
     n = y.size
-    block = max(1, n // 256)
+    block = max(1, n // 128)
     blocks = n // block
     coarse = np.empty(blocks)
     for b in range(blocks):
