@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -121,16 +122,9 @@ class Layout:
         for key in sorted(objects, key=lambda name: (name == GROUP_METADATA, name)):
             place = root / self.path / key
             try:
-                found = place.read_bytes()
+                place.read_decoded(partial(_require_equal, objects[key], str(place)))
             except FileNotFoundError:
                 place.write_bytes(objects[key], durable=True)
-                continue
-            if found != objects[key]:
-                raise ArchiveError(
-                    "it exists already, with other shards or attributes",
-                    where=str(place),
-                    remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
-                )
 
     def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
         """Write one whole shard of every array.
@@ -183,6 +177,15 @@ class Layout:
             fill_value=array.fill,
             dimension_names=array.dimensions,
             compressors=_NOISY if array.noisy else _REGULAR,
+        )
+
+
+def _require_equal(wanted: bytes, where: str, found: bytes) -> None:
+    if found != wanted:
+        raise ArchiveError(
+            "it exists already, with other shards or attributes",
+            where=where,
+            remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
         )
 
 

@@ -19,7 +19,7 @@ from spectroflow.archive.arrays import GROUP_METADATA, METADATA_DIGEST, Array, A
 from spectroflow.archive.segment import records_key
 from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, read_failures, run_folder
 from spectroflow.errors import ArchiveError
-from spectroflow.storage import Location, Written, digest_bytes
+from spectroflow.storage import Location, Written
 
 _REMEDY = "Run spectroflow verify; restore the object from a backup, or convert its sources again."
 
@@ -64,18 +64,21 @@ def read_group(root: Location, path: str) -> StoredGroup:
     """
     place = root / path / GROUP_METADATA
     try:
-        data = place.read_bytes()
-        tree = sealed.decode(data)
-        attributes = tree["attributes"]
-        digest = attributes.pop(METADATA_DIGEST)
-        consolidated: dict[str, Any] = tree["consolidated_metadata"]["metadata"]
-        specs = [_spec(name, consolidated[name]) for name in consolidated]
+        return place.read_decoded(lambda data: _decode_group(path, data))
     except FileNotFoundError:
         raise ArchiveError("the metadata of this group is missing", where=str(place), remedy=_REMEDY) from None
     except (ValueError, KeyError, TypeError):
         raise ArchiveError("the metadata of this group was altered", where=str(place), remedy=_REMEDY) from None
+
+
+def _decode_group(path: str, data: bytes) -> StoredGroup:
+    tree = sealed.decode(data)
+    attributes = tree["attributes"]
+    digest = attributes.pop(METADATA_DIGEST)
+    consolidated: dict[str, Any] = tree["consolidated_metadata"]["metadata"]
+    specs = [_spec(name, consolidated[name]) for name in consolidated]
     if digest != sealed.digest_of(tree):
-        raise ArchiveError("the metadata of this group was altered", where=str(place), remedy=_REMEDY)
+        raise ValueError("its digest does not fit its content")
     objects = {f"{name}/{GROUP_METADATA}": sealed.encode(consolidated[name]) for name in consolidated}
     arrays = tuple(sorted(specs, key=lambda spec: (spec.name == "status", spec.name)))
     return StoredGroup(path, attributes, arrays, {**objects, GROUP_METADATA: data})
@@ -128,13 +131,17 @@ class Witness:
         written = self._written(shard).get(key)
         if written is None:
             return None
+        place = self.root / key
+
+        def as_written(data: bytes) -> bytes:
+            if not written.fits(data):
+                raise ArchiveError("this object was altered", where=str(place), remedy=_REMEDY)
+            return data
+
         try:
-            data = (self.root / key).read_bytes()
+            return place.read_decoded(as_written)
         except FileNotFoundError:
-            raise ArchiveError("this object is missing", where=str(self.root / key), remedy=_REMEDY) from None
-        if len(data) != written.size or digest_bytes(data) != written.digest:
-            raise ArchiveError("this object was altered", where=str(self.root / key), remedy=_REMEDY)
-        return data
+            raise ArchiveError("this object is missing", where=str(place), remedy=_REMEDY) from None
 
     def failures(self, shard: int) -> list[Failure]:
         """Return what the run noted of failed and skipped rows of the unit that a shard belongs to."""

@@ -125,7 +125,7 @@ class Ledger:
         """
         place = self._place(unit_id)
         try:
-            return self._checked(unit_id, place.read_bytes())
+            return place.read_decoded(lambda data: self._checked(unit_id, data))
         except FileNotFoundError:
             raise ArchiveError(
                 "this unit has no marker", where=unit_id, remedy="Run the same command again; it resumes."

@@ -172,6 +172,7 @@ def execute(
     options = options or ExecuteOptions()
     run_dir = run_folder(root, plan.run)
     plan = secure(plan, run_dir)
+    faults.reach("after-plan", plan.run)
     ledger = Ledger(run_dir, plan.fingerprint)
     workshop = Workshop(root, run_dir, plan.fingerprint, processor, options.verify_fraction)
     with EventLog(run_dir) as log:
@@ -195,7 +196,6 @@ def execute(
                 seconds=round(time.monotonic() - began, 3),
                 worker_memory=memory,
             )
-            faults.reach("in-finalize", plan.run)
             result.details.update(finalize(result) if finalize is not None else {})
             sweep(root, run_dir, totals.folders)
             write_metrics(run_dir, plan, totals, result.details, result.seconds)

@@ -10,8 +10,13 @@ from typing import Any, TypeVar
 
 from spectroflow.errors import ArchiveError, Unreachable, UsageError
 
-ATTEMPTS = 6
+ATTEMPTS = 8
+"""Requests that are made at most for one answer; nothing below this layer repeats any."""
+
 LONGEST_WAIT = 20.0
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 30.0
+"""How long a request may stay without a byte of an answer."""
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _TRANSIENT_CODES = (
@@ -45,11 +50,15 @@ def file_system(protocol: str) -> Any:
 
     options: dict[str, Any] = {}
     if protocol in {"s3", "s3a"}:
-        options = {"use_listings_cache": False, "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 3}}}
+        limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": _silence()}
+        options = {
+            "use_listings_cache": False,
+            "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}, **limits},
+        }
     elif protocol in {"gs", "gcs"}:
         options = {"use_listings_cache": False}
     try:
-        return fsspec.filesystem(protocol, **options)
+        system = fsspec.filesystem(protocol, **options)
     except ImportError:
         package = _PACKAGES.get(protocol, "the fsspec package of that protocol")
         extra = {"s3fs": "s3", "gcsfs": "gs"}.get(package, "")
@@ -59,6 +68,10 @@ def file_system(protocol: str) -> Any:
         raise UsageError(
             f"{protocol}:// is not a storage protocol that fsspec knows", remedy="Check the URL."
         ) from None
+    if protocol in {"s3", "s3a"}:
+        # s3fs repeats some requests by itself, which would multiply with the attempts that are made here.
+        system.retries = 1
+    return system
 
 
 def retrying(action: Callable[[], T], *, where: str) -> T:
@@ -106,9 +119,17 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, (TimeoutError, ConnectionError)):
         return True
     name = type(error).__name__
-    if any(word in name for word in ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete")):
+    if any(
+        word in name
+        for word in ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete", "Checksum")
+    ):
         return True
     return isinstance(error, OSError) and any(code in str(error) for code in _TRANSIENT_CODES)
+
+
+def _silence() -> float:
+    """Seconds without a byte after which a request is given up; tests and slow stores set their own."""
+    return float(os.environ.get("SPECTROFLOW_STORAGE_TIMEOUT", SILENCE_SECONDS))
 
 
 def _patience() -> float:
