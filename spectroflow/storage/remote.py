@@ -19,18 +19,18 @@ SILENCE_SECONDS = 30.0
 """How long a request may stay without a byte of an answer."""
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-_TRANSIENT_CODES = (
-    "SlowDown",
-    "503",
-    "500",
-    "502",
-    "504",
-    "429",
-    "InternalError",
-    "ServiceUnavailable",
-    "Timeout",
-    "ConditionalRequestConflict",
+_TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT_CODES = frozenset(
+    {
+        "SlowDown",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+    }
 )
+_TRANSIENT_NAMES = ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete", "Checksum", "Parser")
 
 T = TypeVar("T")
 
@@ -115,16 +115,26 @@ def retrying(action: Callable[[], T], *, where: str) -> T:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Say whether trying again can help: timeouts, broken connections, throttling, server errors."""
+    """Say whether trying again can help: timeouts, broken connections, throttling, server errors.
+
+    fsspec turns answers of services into ``OSError``; what the service said is in their cause.
+    """
     if isinstance(error, (TimeoutError, ConnectionError)):
         return True
-    name = type(error).__name__
-    if any(
-        word in name
-        for word in ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete", "Checksum")
-    ):
+    if any(word in type(error).__name__ for word in _TRANSIENT_NAMES):
         return True
-    return isinstance(error, OSError) and any(code in str(error) for code in _TRANSIENT_CODES)
+    return any(_is_transient_answer(found) for found in (error, error.__cause__) if found is not None)
+
+
+def _is_transient_answer(error: BaseException) -> bool:
+    """Look at the HTTP status and the code of the service, as botocore and gcsfs keep them."""
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES or code in map(str, _TRANSIENT_STATUS)
+    code = str(getattr(error, "code", ""))
+    return code in map(str, _TRANSIENT_STATUS)
 
 
 def _silence() -> float:

@@ -142,6 +142,27 @@ def test_a_location_survives_pickling(text: str) -> None:
 def test_transient_errors_are_told_from_final_ones() -> None:
     assert is_transient(TimeoutError())
     assert is_transient(ConnectionResetError())
-    assert is_transient(OSError("An error occurred (503) SlowDown"))
     assert not is_transient(ValueError("503"))
     assert not is_transient(OSError("no space left on device"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "transient"),
+    [
+        (503, "SlowDown", True),
+        (503, "503", True),
+        (429, "TooManyRequests", True),
+        (500, "InternalError", True),
+        (409, "ConditionalRequestConflict", True),
+        (400, "RequestTimeout", True),
+        (412, "PreconditionFailed", False),
+        (400, "InvalidArgument", False),
+    ],
+)
+def test_what_the_service_said_decides_whatever_it_was_turned_into(status: int, code: str, transient: bool) -> None:
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = ClientError(answer, "PutObject")  # type: ignore[arg-type]
+    assert is_transient(error) == is_transient(translate_boto_error(error)) == transient
