@@ -14,7 +14,7 @@ from spectroflow.engine.attempt import Workshop
 from spectroflow.engine.dispatch import Dispatcher
 from spectroflow.engine.event_log import EventLog
 from spectroflow.engine.events import Event, FinalizeStarted, Listener, RunFinished, RunStarted, RunStopped, ignore
-from spectroflow.engine.executor import Executor, is_storage_refusal, storage_refusal
+from spectroflow.engine.executor import Executor
 from spectroflow.engine.finalize import Totals, sweep, verify_and_merge, write_metrics
 from spectroflow.engine.inline import InlineExecutor
 from spectroflow.engine.ledger import Ledger
@@ -24,7 +24,7 @@ from spectroflow.engine.progress import ProgressMeter
 from spectroflow.engine.rollup import RollupWriter
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError, Interrupted
-from spectroflow.storage import Location
+from spectroflow.storage import Location, is_storage_refusal, storage_refusal
 
 RUNS_FOLDER = "runs"
 

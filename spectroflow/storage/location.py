@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from spectroflow.errors import InvalidInput, SpectroFlowError, UsageError
 from spectroflow.storage import local
+from spectroflow.storage.refusal import refusals_explained
 from spectroflow.storage.remote import file_system, retrying
 
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
@@ -175,7 +176,8 @@ class Location:
         object storage gives no such moment, so there it is called before the request.
         """
         if self.is_local:
-            local.write(self.path, data, durable=durable, at_last=at_last)
+            with refusals_explained(str(self)):
+                local.write(self.path, data, durable=durable, at_last=at_last)
         else:
             if at_last is not None:
                 at_last()
@@ -195,7 +197,8 @@ class Location:
         """
         try:
             if self.is_local:
-                local.create(self.path, data)
+                with refusals_explained(str(self)):
+                    local.create(self.path, data)
             else:
                 retrying(lambda: self._create_remote(data), where=self.url)
         except FileExistsError:

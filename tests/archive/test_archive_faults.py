@@ -119,7 +119,7 @@ def test_a_restoration_killed_around_its_commit_is_done_once(compacted: Path, tm
 def test_a_store_that_stutters_changes_nothing_of_an_archive_nor_of_what_is_read(compacted: Path, s3: str) -> None:
     """Bodies that are cut, even where they claim to be whole, are read anew; what is copied is checked."""
     root = Location.parse(f"{s3}/stutters")
-    with faulty("503", "cut", "short", "lost", every=6) as server:
+    with faulty("503", "cut", "short", "lost", every=15) as server:
         _nights(root)
         _compact(root)
         archive = Archive(root)
