@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.faults_work import Sines, Tally, content, convert
+from benchmarks.faults_work import ROWS, Sines, Tally, content, convert
 from spectroflow.config import load
 from spectroflow.engine import faults
 from spectroflow.jobs import JobOptions
@@ -22,8 +22,13 @@ from spectroflow.jobs.maintain import verify
 from spectroflow.jobs.simulate import simulate
 from spectroflow.storage import Location, digest_bytes
 
-ROWS = 200
-SMALL = ("archive.shard_rows=8", "archive.chunk_rows=4", "simulate.materials=8", "simulate.samples=2", 'simulate.modalities=["raman"]')
+SMALL = (
+    "archive.shard_rows=8",
+    "archive.chunk_rows=4",
+    "simulate.materials=8",
+    "simulate.samples=2",
+    'simulate.modalities=["raman"]',
+)
 
 
 def at_each_step(folder: Path, tally: Tally) -> None:

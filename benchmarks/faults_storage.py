@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from unittest import mock
 
-from benchmarks.faults_work import INLINE, Sines, Tally, content, convert
+from benchmarks.faults_work import INLINE, ROWS, Sines, Tally, content, convert
 from spectroflow.archive.gc import collect
 from spectroflow.engine import Event, run_folder
 from spectroflow.errors import SpectroFlowError, Unreachable
@@ -22,7 +22,6 @@ from spectroflow.storage import Location
 if TYPE_CHECKING:
     from tests.s3_faults import FaultyServer
 
-ROWS = 96
 MOMENTS = {"unit": "after four units", "commit": "before the commit"}
 DISK_BYTES = 3 << 20
 FAR_FUTURE = 5e9

@@ -41,6 +41,7 @@ from spectroflow.errors import SpectroFlowError
 from spectroflow.modality import builtin
 from spectroflow.storage import CheckedWriter, Location
 
+ROWS = 96
 POINTS = 32
 SHARD_ROWS = 16
 SEGMENT = "raman-sines"
