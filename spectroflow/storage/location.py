@@ -149,7 +149,11 @@ class Location:
         """
         if self.is_local:
             return local.read(self.path, start, end)
-        return retrying(lambda: _as_bytes(self._fs().cat_file(self.path, start=start, end=end)), where=self.url)
+        # s3fs asks for the size first where it may split a body; whole shards are read side by side anyway.
+        whole = {"max_concurrency": 1} if self.protocol in {"s3", "s3a"} else {}
+        return retrying(
+            lambda: _as_bytes(self._fs().cat_file(self.path, start=start, end=end, **whole)), where=self.url
+        )
 
     def read_decoded(self, decode: Callable[[bytes], T]) -> T:
         """Return what ``decode`` makes of the content.
