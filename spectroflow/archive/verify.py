@@ -2,7 +2,8 @@
 
 Shards and record tables have their digests in the markers of the runs that wrote them; versions, zarr
 metadata and markers hold their own. What no marker knows and yet lies in a segment or layer is found by
-listing. Findings come one by one; what is held in memory is eight bytes per object of one run.
+listing. Findings come one by one; what is held in memory is eight bytes per object of one run, and the names of
+its units that have failed records.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from spectroflow.archive.findings import Examined, Finding
 from spectroflow.archive.layer import layer_path
 from spectroflow.archive.segment import spectra_path
 from spectroflow.archive.version import Version, decode_version, version_location, version_numbers
-from spectroflow.engine import Ledger, Marker, Plan, load_plan, run_folder
+from spectroflow.engine import Ledger, Marker, Plan, load_plan, quarantined_units, run_folder
+from spectroflow.engine.quarantine import failures_path
 from spectroflow.errors import ArchiveError, InvalidInput, Unreachable
 from spectroflow.storage import Location, Written
 
@@ -164,7 +166,10 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
     rows: Counter[str] = Counter()
     units, again = plan.units(), plan.units()
     ledger = Ledger(run_dir, plan.fingerprint)
+    noted = set(quarantined_units(run_dir))
     for unit, (unit_id, marker) in zip(units, ledger.read_all(unit.id for unit in again), strict=True):
+        if isinstance(marker, ArchiveError) or marker.failures is not None:
+            noted.discard(unit_id)
         if isinstance(marker, ArchiveError):
             bad.setdefault(unit.group, []).append(f"{unit_id} ({marker.message})")
             continue
@@ -174,7 +179,11 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
         for key, written in marker.keys.items():
             if _folder(key) in touched:
                 yield from reader.check(key, written)
+        if marker.failures is not None and touched:
+            yield from reader.check(f"runs/{run}/{failures_path(unit_id)}", marker.failures)
     yield from reader.rest()
+    for unit_id in sorted(noted):
+        yield Finding("unexpected", f"runs/{run}/{failures_path(unit_id)}", "no marker names these failed records")
     for part in own.values():
         # A unit may have had nothing but fill values to write into a part that its group does write.
         part.covered = sum(rows[group] for group, touched in folders.items() if part.folder in touched)

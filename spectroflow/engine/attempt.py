@@ -104,9 +104,9 @@ class Workshop:
                 writer.discard(key)
             if _sampled(unit.id, self.verify_fraction):
                 _read_back(self.root, writer)
-            if ledger.is_done(unit.id):
-                return _outcome(ledger.read(unit.id))
-            write_failures(self.run_dir, unit.id, result.failures)
+            failures = write_failures(
+                self.run_dir, unit.id, result.failures, at_last=lambda: writer.require_open(unit.id)
+            )
             marker = Marker(
                 unit=unit.id,
                 attempt=number,
@@ -116,6 +116,7 @@ class Workshop:
                 keys=dict(sorted(writer.written.items())),
                 fingerprint=self.fingerprint,
                 seconds=round(time.monotonic() - began, 6),
+                failures=failures,
             )
             faults.reach("before-marker", unit.id, number)
             ledger.mark(marker)

@@ -31,6 +31,11 @@ class Written:
     size: int
     digest: str
 
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> Written:
+        """Describe what is written."""
+        return cls(memoryview(data).nbytes, digest_bytes(data))
+
     def fits(self, data: bytes) -> bool:
         """Say whether these are the bytes that were written."""
         return len(data) == self.size and digest_bytes(data) == self.digest
@@ -80,16 +85,16 @@ class CheckedWriter:
             Another worker finished the unit.
         """
         self._require(key)
-        self._require_open(key)
-        record = Written(memoryview(data).nbytes, digest_bytes(data))
-        (self.root / key).write_bytes(data, durable=True, at_last=lambda: self._require_open(key))
+        self.require_open(key)
+        record = Written.of(data)
+        (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
         with self._lock:
             self.written[key] = record
 
     def discard(self, key: str) -> None:
         """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
         self._require(key)
-        self._require_open(key)
+        self.require_open(key)
         (self.root / key).delete()
         with self._lock:
             self.written.pop(key, None)
@@ -98,7 +103,8 @@ class CheckedWriter:
         """Return a zarr store for the group at ``prefix`` whose writes go through this writer."""
         return CheckedStore(self, prefix)
 
-    def _require_open(self, key: str) -> None:
+    def require_open(self, key: str) -> None:
+        """Raise :class:`UnitAlreadyDone` where another worker finished the unit."""
         if self._is_done():
             raise UnitAlreadyDone("another worker finished this unit", where=key)
 
