@@ -106,7 +106,7 @@ class Ledger:
 
     def is_done(self, unit_id: str) -> bool:
         """Say whether the unit has a marker now, read from the storage."""
-        return self._place(unit_id).exists()
+        return self._place(unit_id).is_object()
 
     def mark(self, marker: Marker) -> None:
         """Write a marker, durably.

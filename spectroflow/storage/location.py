@@ -215,6 +215,19 @@ class Location:
             return os.path.exists(self.path)
         return bool(retrying(lambda: self._fs().exists(self.path), where=self.url))
 
+    def is_object(self) -> bool:
+        """Say whether there is an object of this very name: one request, where :meth:`exists` may list as well."""
+        if self.is_local:
+            return os.path.isfile(self.path)
+        if self.protocol not in {"s3", "s3a"}:
+            return self.exists()
+        bucket, _, key = self.path.partition("/")
+        try:
+            retrying(lambda: self._fs().call_s3("head_object", Bucket=bucket, Key=key), where=self.url)
+        except FileNotFoundError:
+            return False
+        return True
+
     def is_folder(self) -> bool:
         """Say whether this is a folder, or a prefix with objects below it."""
         if self.is_local:

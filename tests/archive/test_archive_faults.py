@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ import pytest
 
 from spectroflow.archive import Archive, latest_version, version_numbers
 from spectroflow.archive.compact import choose_merges, commit_merges, compaction_plan, merge_processor, prepare_merges
+from spectroflow.archive.gc import collect
 from spectroflow.archive.restore import restore_version
 from spectroflow.archive.verify import verify
 from spectroflow.engine import ExecuteOptions, execute
 from spectroflow.engine.faults import AROUND_COMMIT, IN_RUN, IN_UNIT, VARIABLE
-from spectroflow.errors import ArchiveError
+from spectroflow.errors import ArchiveError, CommitConflict
 from spectroflow.storage import Location, digest_bytes
 from tests.archive.archive_kit import CONFIG, add_lines, add_measured, values_of
 from tests.s3_faults import faulty
@@ -145,3 +148,42 @@ def test_a_chunk_that_is_cut_for_good_is_an_altered_object_and_no_data(compacted
     path.write_bytes(data[-100:])
     with pytest.raises(ArchiveError, match=r"bytes of a chunk or of an index.*verify"):
         archive.array(entry.id, "intensity", 9, 12)
+
+
+def _nightly(root: Location, who: int) -> None:
+    for night in range(3):
+        name = f"raman-{who}n{night}"
+        add_measured(root, {name: 9 + who})
+
+
+def _keeper(root: Location, who: int) -> None:
+    """Compact, or collect, again and again; being overtaken is an answer, and no harm."""
+    for _ in range(4):
+        if who == 2:
+            with suppress(CommitConflict):
+                _compact(root)
+        else:
+            list(collect(root, grace=3600.0, keep=1))
+        time.sleep(0.05)
+
+
+def test_four_processes_that_convert_compact_and_collect_at_once_lose_no_record(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    add_measured(root, {"raman-first": 5})
+    context = multiprocessing.get_context("fork")
+    tasks = [(_nightly, 0), (_nightly, 1), (_keeper, 2), (_keeper, 3)]
+    processes = [context.Process(target=work, args=(root, who)) for work, who in tasks]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    _compact(root)
+    archive = Archive(root)
+    rows = {"raman-first": 5} | {f"raman-{who}n{night}": 9 + who for who in (0, 1) for night in range(3)}
+    wanted = sorted(f"{name}:{row}" for name, count in rows.items() for row in range(count))
+    assert sorted(archive.records()["digest"].to_pylist()) == wanted
+    assert len(archive.segments()) == 1
+    numbers = version_numbers(root)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert list(verify(root, archive.version)) == []

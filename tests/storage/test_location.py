@@ -49,6 +49,14 @@ def test_a_missing_object_is_not_found(root: Location) -> None:
         list((root / "nothing").walk())
 
 
+def test_an_object_is_told_from_a_folder(root: Location) -> None:
+    (root / "a/b").write_bytes(b"data")
+    assert (root / "a/b").is_object()
+    assert not (root / "a/c").is_object()
+    assert not (root / "a").is_object() or root.is_memory
+    assert (root / "a").is_folder()
+
+
 def test_an_exclusive_create_succeeds_once(root: Location) -> None:
     target = root / "versions/000001.json"
     target.create_exclusive(b"first")
