@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import time
@@ -21,7 +22,7 @@ from spectroflow.archive.restore import restore_version
 from spectroflow.archive.verify import verify
 from spectroflow.engine import ExecuteOptions, execute
 from spectroflow.engine.faults import AROUND_COMMIT, IN_RUN, IN_UNIT, VARIABLE
-from spectroflow.errors import ArchiveError, CommitConflict
+from spectroflow.errors import ArchiveError, CommitConflict, Unreachable
 from spectroflow.storage import Location, digest_bytes
 from tests.archive.archive_kit import CONFIG, add_lines, add_measured, values_of
 from tests.s3_faults import faulty
@@ -117,6 +118,22 @@ def test_a_restoration_killed_around_its_commit_is_done_once(compacted: Path, tm
     _restore(root)
     assert version_numbers(root) == [1, 2, 3, 4, 5]
     assert latest_version(root).segments[0].id == "raman-a"
+
+
+def test_a_version_that_does_not_fit_is_told_and_committed_by_the_next(compacted: Path, tmp_path: Path) -> None:
+    shutil.copytree(compacted, tmp_path / "archive")
+    root = Location.parse(tmp_path / "archive")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(Unreachable, match=r"storage refuses.*File too large") as caught:
+            _restore(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.exit_code == 6
+    assert (root / "versions").list() == [f"{number:06d}.json" for number in (1, 2, 3, 4)]
+    _restore(root)
+    assert latest_version(root).number == 5
 
 
 def test_a_store_that_stutters_changes_nothing_of_an_archive_nor_of_what_is_read(compacted: Path, s3: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from spectroflow.engine import ExecuteOptions, all_failures, execute, last_progr
 from spectroflow.errors import Unreachable
 from spectroflow.storage import Location
 from spectroflow.storage.remote import ATTEMPTS
+from tests.disks import small_disk
 from tests.s3 import s3_server
 from tests.s3_faults import KINDS, faulty
 
@@ -35,25 +35,14 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A file system of its own, 160 KiB large."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = (
-        shutil.which("mount")
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(place)], check=False, capture_output=True
-        ).returncode
-    )
-    if not mounted:
-        pytest.skip("mounting a file system needs the rights to do so")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+def disk(tmp_path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", kib=160) as place:
+        yield place
 
 
-def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(small_disk, undisturbed):
-    root = Location.parse(small_disk / "archive")
-    ballast = small_disk / "ballast"
+def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(disk, undisturbed):
+    root = Location.parse(disk / "archive")
+    ballast = disk / "ballast"
     plan = Numbers(61).plan()
 
     def fill(event):
@@ -72,18 +61,18 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(small_disk, undisturbe
     assert not [info for info in root.walk() if info.path.endswith(".partial")]
 
 
-def test_a_read_only_disk_is_told_and_nothing_is_lost(small_disk, undisturbed):
-    root = Location.parse(small_disk / "archive")
+def test_a_read_only_disk_is_told_and_nothing_is_lost(disk, undisturbed):
+    root = Location.parse(disk / "archive")
 
     def lock(event):
         if event.name() == "unit_done" and event.unit == "g0-000003":
-            subprocess.run(["mount", "--bind", str(small_disk), str(small_disk)], check=True)
-            subprocess.run(["mount", "-o", "remount,ro,bind", str(small_disk)], check=True)
+            subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(disk)], check=True)
 
     with pytest.raises(Unreachable, match="Read-only") as caught:
         run(Numbers(61), root, listener=lock)
     assert caught.value.exit_code == 6
-    subprocess.run(["umount", str(small_disk)], check=True)
+    subprocess.run(["umount", str(disk)], check=True)
     assert run(Numbers(61), root).rows == expected_rows(61)
     assert content(root) == undisturbed
 
