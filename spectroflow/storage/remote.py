@@ -35,8 +35,11 @@ _TRANSIENT_NAMES = ("Timeout", "Connection", "Disconnected", "Payload", "Endpoin
 T = TypeVar("T")
 
 
-def file_system(protocol: str) -> Any:
+def file_system(protocol: str, *, repeats: bool = False) -> Any:
     """Return the fsspec file system of a protocol, with listings never cached.
+
+    With ``repeats`` it repeats requests by itself, for libraries that are given it; otherwise that is left to
+    :func:`retrying`, since attempts would multiply.
 
     Credentials and endpoints come from the standard chain of each service (environment, profile,
     instance role); they are never part of a URL, a plan or a log.
@@ -53,7 +56,7 @@ def file_system(protocol: str) -> Any:
         limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": _silence()}
         options = {
             "use_listings_cache": False,
-            "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}, **limits},
+            "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 4 if repeats else 1}, **limits},
         }
     elif protocol in {"gs", "gcs"}:
         options = {"use_listings_cache": False}
@@ -68,8 +71,7 @@ def file_system(protocol: str) -> Any:
         raise UsageError(
             f"{protocol}:// is not a storage protocol that fsspec knows", remedy="Check the URL."
         ) from None
-    if protocol in {"s3", "s3a"}:
-        # s3fs repeats some requests by itself, which would multiply with the attempts that are made here.
+    if protocol in {"s3", "s3a"} and not repeats:
         system.retries = 1
     return system
 
