@@ -56,8 +56,14 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         "kills": float(kills.kills.total()),
         "failures": float(kills.failures.total() + storage.failures.total()),
         "lost_rows": float(kills.lost_rows.total() + storage.lost_rows.total()),
+        "kills_inline_at_random": float(kills.kills["process, at random"]),
+        "kills_of_real_jobs_at_random": float(kills.kills["convert and fit, at random"]),
+        "kills_on_ray_at_random": float(kills.kills["worker or driver, at random"]),
+        "kills_of_nodes": float(sum(count for kind, count in kills.kills.items() if kind.startswith("node"))),
+        "kinds_of_faults": float(len(kills.runs) + len(storage.runs)),
         "runs_killed_and_resumed": float(kills.runs.total()),
         "runs_on_faulty_storage": float(storage.runs.total()),
+        "requests_disturbed": float(sum(count for kind, count in storage.kills.items() if kind.startswith("S3"))),
     }
     return figures, kills.table() + storage.table()
 
