@@ -37,7 +37,7 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
     kills, storage, rng = Tally(), Tally(), random.Random(0)
     try:
         faults_inline.at_each_step(folder, kills)
-        faults_inline.at_random(folder, kills, 20 if quick else 500, rng)
+        faults_inline.at_random(folder, kills, 10 if quick else 500, rng)
         disk_faults(folder, storage)
         marker_faults(folder, storage)
         object_store_faults(folder, storage, kinds=("503",) if quick else ())

@@ -17,7 +17,8 @@ from zarr.storage import MemoryStore
 from spectroflow.archive import sealed
 from spectroflow.archive.arrays import GROUP_METADATA, METADATA_DIGEST, Array, ArraySpec, Layout
 from spectroflow.archive.segment import records_key
-from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, read_failures, run_folder
+from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, run_folder
+from spectroflow.engine.quarantine import decode_failures, failures_path
 from spectroflow.errors import ArchiveError
 from spectroflow.storage import Location, Written
 
@@ -128,11 +129,24 @@ class Witness:
         ArchiveError
             It is missing or was altered, or no marker vouches for it.
         """
-        written = self._written(shard).get(key)
-        if written is None:
-            return None
-        place = self.root / key
+        written = self._vouching(shard).keys.get(key)
+        return None if written is None else self._read(self.root / key, written)
 
+    def failures(self, shard: int) -> list[Failure]:
+        """Return what the run noted of failed and skipped rows of the unit that a shard belongs to, checked.
+
+        Raises
+        ------
+        ArchiveError
+            It is missing or was altered.
+        """
+        marker = self._vouching(shard)
+        if marker.failures is None:
+            return []
+        place = run_folder(self.root, self.run) / failures_path(marker.unit)
+        return decode_failures(self._read(place, marker.failures))
+
+    def _read(self, place: Location, written: Written) -> bytes:
         def as_written(data: bytes) -> bytes:
             if not written.fits(data):
                 raise ArchiveError("this object was altered", where=str(place), remedy=_REMEDY)
@@ -143,15 +157,12 @@ class Witness:
         except FileNotFoundError:
             raise ArchiveError("this object is missing", where=str(place), remedy=_REMEDY) from None
 
-    def failures(self, shard: int) -> list[Failure]:
-        """Return what the run noted of failed and skipped rows of the unit that a shard belongs to."""
-        return read_failures(run_folder(self.root, self.run), self._unit_id(shard))
-
-    def _written(self, shard: int) -> dict[str, Written]:
+    def _vouching(self, shard: int) -> Marker:
+        """Return the marker of the unit that a shard belongs to."""
         unit_id = self._unit_id(shard)
         if self._marker is None or self._marker.unit != unit_id:
             self._marker = self._ledger().read(unit_id)
-        return self._marker.keys
+        return self._marker
 
     def _unit_id(self, shard: int) -> str:
         plan = self._loaded()

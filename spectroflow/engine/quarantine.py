@@ -44,6 +44,11 @@ def read_failures(run_dir: Location, unit_id: str) -> list[Failure]:
         data = (run_dir / failures_path(unit_id)).read_bytes()
     except FileNotFoundError:
         return []
+    return decode_failures(data)
+
+
+def decode_failures(data: bytes) -> list[Failure]:
+    """Return the failures that a unit's file holds."""
     return [Failure(**json.loads(line)) for line in data.decode().splitlines() if line]
 
 
