@@ -19,17 +19,13 @@ SILENCE_SECONDS = 30.0
 """How long a request may stay without a byte of an answer."""
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-_TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-_TRANSIENT_CODES = frozenset(
-    {
-        "SlowDown",
-        "InternalError",
-        "ServiceUnavailable",
-        "RequestTimeout",
-        "OperationAborted",
-        "ConditionalRequestConflict",
-    }
+_TRANSIENT = frozenset(
+    {"408", "429", "500", "502", "503", "504"}
+    | {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
+    | {"ConditionalRequestConflict"}
 )
+"""What services say, as a status or as a code, where trying again can help."""
+
 _TRANSIENT_NAMES = ("Timeout", "Connection", "Disconnected", "Payload", "Endpoint", "Incomplete", "Checksum", "Parser")
 
 T = TypeVar("T")
@@ -94,6 +90,12 @@ def retrying(action: Callable[[], T], *, where: str) -> T:
         except (FileNotFoundError, FileExistsError):
             raise
         except PermissionError as error:
+            if "RequestTimeTooSkewed" in _said(error):
+                raise Unreachable(
+                    "the store refuses because this machine's clock is wrong",
+                    where=where,
+                    remedy="Set the clock, then run the same command again; it resumes.",
+                ) from error
             raise ArchiveError(
                 f"access is denied ({error})", where=where, remedy="Check the credentials and the bucket's policy."
             ) from error
@@ -125,18 +127,19 @@ def is_transient(error: BaseException) -> bool:
         return True
     if any(word in type(error).__name__ for word in _TRANSIENT_NAMES):
         return True
-    return any(_is_transient_answer(found) for found in (error, error.__cause__) if found is not None)
+    return bool(_said(error) & _TRANSIENT)
 
 
-def _is_transient_answer(error: BaseException) -> bool:
-    """Look at the HTTP status and the code of the service, as botocore and gcsfs keep them."""
-    answer = getattr(error, "response", None)
-    if isinstance(answer, dict):
-        code = str(answer.get("Error", {}).get("Code", ""))
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES or code in map(str, _TRANSIENT_STATUS)
-    code = str(getattr(error, "code", ""))
-    return code in map(str, _TRANSIENT_STATUS)
+def _said(error: BaseException) -> set[str]:
+    """Return the HTTP status and the code that the service gave, as botocore and gcsfs keep them."""
+    said = set()
+    for found in (error, error.__cause__):
+        answer = getattr(found, "response", None)
+        if isinstance(answer, dict):
+            said.add(str(answer.get("Error", {}).get("Code")))
+            said.add(str(answer.get("ResponseMetadata", {}).get("HTTPStatusCode")))
+        said.add(str(getattr(found, "code", None)))
+    return said
 
 
 def _silence() -> float:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectroflow.errors import InvalidInput, UsageError
+from spectroflow.errors import InvalidInput, SpectroFlowError, Unreachable, UsageError
 from spectroflow.storage import AlreadyExists, Location
-from spectroflow.storage.remote import is_transient
+from spectroflow.storage.remote import ATTEMPTS, is_transient, retrying
 from tests.s3 import s3_server
 
 
@@ -168,9 +168,50 @@ def test_transient_errors_are_told_from_final_ones() -> None:
     ],
 )
 def test_what_the_service_said_decides_whatever_it_was_turned_into(status: int, code: str, transient: bool) -> None:
+    error, translated = _answered(status, code)
+    assert is_transient(error) == is_transient(translated) == transient
+
+
+def _answered(status: int, code: str) -> tuple[Exception, Exception]:
+    """Return what botocore raises for an answer of S3, and what s3fs makes of it."""
     from botocore.exceptions import ClientError
     from s3fs.errors import translate_boto_error
 
     answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     error = ClientError(answer, "PutObject")  # type: ignore[arg-type]
-    assert is_transient(error) == is_transient(translate_boto_error(error)) == transient
+    return error, translate_boto_error(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "message"), [("AccessDenied", 3, "access is denied"), ("RequestTimeTooSkewed", 6, "clock")]
+)
+def test_what_is_refused_for_good_is_asked_once_and_explained(code: str, exit_code: int, message: str) -> None:
+    asked = []
+
+    def refused() -> None:
+        asked.append(code)
+        raise _answered(403, code)[1]
+
+    with pytest.raises(SpectroFlowError, match=message) as caught:
+        retrying(refused, where="s3://bucket/key")
+    assert caught.value.exit_code == exit_code
+    assert len(asked) == 1
+
+
+def test_a_request_is_repeated_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTROFLOW_RETRY_SCALE", "0")
+    asked = []
+
+    def busy() -> str:
+        asked.append(1)
+        if len(asked) < successful:
+            raise _answered(503, "SlowDown")[1]
+        return "done"
+
+    successful = ATTEMPTS
+    assert retrying(busy, where="s3://bucket/key") == "done"
+    asked.clear()
+    successful = ATTEMPTS + 1
+    with pytest.raises(Unreachable, match=f"after {ATTEMPTS} attempts"):
+        retrying(busy, where="s3://bucket/key")
+    assert len(asked) == ATTEMPTS
