@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -122,16 +123,9 @@ class Layout:
         for key in sorted(objects, key=lambda name: (name == GROUP_METADATA, name)):
             place = root / self.path / key
             try:
-                found = place.read_bytes()
+                place.read_decoded(partial(_require_equal, objects[key], str(place)))
             except FileNotFoundError:
                 place.write_bytes(objects[key], durable=True)
-                continue
-            if found != objects[key]:
-                raise ArchiveError(
-                    "it exists already, with other shards or attributes",
-                    where=str(place),
-                    remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
-                )
 
     def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
         """Write one whole shard of every array.
@@ -196,6 +190,15 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...], array: ArraySpec) -> b
     chunk = (array.inner_chunks or array.inner)[:1]
     shorter = len(shape) == len(whole) and shape[:1] + shape[2:] == whole[:1] + whole[2:]
     return shorter and 0 < shape[1] < whole[1] and shape[1] % chunk[0] == 0
+
+
+def _require_equal(wanted: bytes, where: str, found: bytes) -> None:
+    if found != wanted:
+        raise ArchiveError(
+            "it exists already, with other shards or attributes",
+            where=where,
+            remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
+        )
 
 
 def fitting_chunk(shard_rows: int, chunk_rows: int) -> int:

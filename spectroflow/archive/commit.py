@@ -17,6 +17,7 @@ from spectroflow.archive.version import (
     latest_version,
     version_location,
 )
+from spectroflow.engine import faults
 from spectroflow.errors import CommitConflict, Unreachable
 from spectroflow.storage import AlreadyExists, Location
 
@@ -68,18 +69,30 @@ def commit(root: Location, change: Change, *, command: str, run: str) -> Version
                 "run": run,
             }
         )
-        data = encode_version(version)
         try:
-            version_location(root, version.number).create_exclusive(data)
+            return publish(root, version)
         except AlreadyExists:
             time.sleep(random.uniform(0.0, 0.02 * min(attempt + 1, 20)))
-            continue
-        return decode_version(data, version.number)
     raise Unreachable(
         f"{ATTEMPTS} attempts to commit each found that another run was faster",
         where=str(root),
         remedy="Run the same command again; its work is kept.",
     )
+
+
+def publish(root: Location, version: Version) -> Version:
+    """Create the file of a version, and return it as it is read back.
+
+    Raises
+    ------
+    AlreadyExists
+        Another version has that number.
+    """
+    data = encode_version(version)
+    faults.reach("before-commit", version.run)
+    version_location(root, version.number).create_exclusive(data)
+    faults.reach("after-commit", version.run)
+    return decode_version(data, version.number)
 
 
 def add_segments(

@@ -54,7 +54,8 @@ def encode_table(table: pa.Table) -> bytes:
 
 def read_part(location: Location, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one part, or some of its columns."""
-    return pq.read_table(pa.BufferReader(location.read_bytes()), columns=list(columns) if columns else None)
+    wanted = list(columns) if columns else None
+    return location.read_decoded(lambda data: pq.read_table(pa.BufferReader(data), columns=wanted))
 
 
 def record_digest(axis: npt.NDArray[np.float64], intensity: npt.NDArray[np.float32]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from spectroflow.archive.arrays import GROUP_METADATA
+from spectroflow.archive.commit import publish
 from spectroflow.archive.layer import layer_path
 from spectroflow.archive.segment import spectra_path
-from spectroflow.archive.version import Version, encode_version, read_version, version_location, version_numbers
+from spectroflow.archive.version import Version, read_version, version_numbers
 from spectroflow.errors import ArchiveError, CommitConflict
 from spectroflow.storage import AlreadyExists, Location
 
@@ -67,14 +68,13 @@ def restore_version(root: Location, number: int) -> Version:
         }
     )
     try:
-        version_location(root, version.number).create_exclusive(encode_version(version))
+        return publish(root, version)
     except AlreadyExists:
         raise CommitConflict(
             f"another run committed version {version.number} at the same moment",
             where=str(root),
             remedy="Look at it, then restore again if it is still wanted.",
         ) from None
-    return read_version(root, version.number)
 
 
 def _is_already(root: Location, newest: int, wanted: Version) -> bool:

@@ -17,9 +17,10 @@ from zarr.storage import MemoryStore
 from spectroflow.archive import sealed
 from spectroflow.archive.arrays import GROUP_METADATA, METADATA_DIGEST, Array, ArraySpec, Layout
 from spectroflow.archive.segment import records_key
-from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, read_failures, run_folder
+from spectroflow.engine import Failure, Group, Ledger, Marker, Plan, load_plan, run_folder
+from spectroflow.engine.quarantine import decode_failures, failures_path
 from spectroflow.errors import ArchiveError
-from spectroflow.storage import Location, Written, digest_bytes
+from spectroflow.storage import Location, Written
 
 _REMEDY = "Run spectroflow verify; restore the object from a backup, or convert its sources again."
 
@@ -64,18 +65,21 @@ def read_group(root: Location, path: str) -> StoredGroup:
     """
     place = root / path / GROUP_METADATA
     try:
-        data = place.read_bytes()
-        tree = sealed.decode(data)
-        attributes = tree["attributes"]
-        digest = attributes.pop(METADATA_DIGEST)
-        consolidated: dict[str, Any] = tree["consolidated_metadata"]["metadata"]
-        specs = [_spec(name, consolidated[name]) for name in consolidated]
+        return place.read_decoded(lambda data: _decode_group(path, data))
     except FileNotFoundError:
         raise ArchiveError("the metadata of this group is missing", where=str(place), remedy=_REMEDY) from None
     except (ValueError, KeyError, TypeError):
         raise ArchiveError("the metadata of this group was altered", where=str(place), remedy=_REMEDY) from None
+
+
+def _decode_group(path: str, data: bytes) -> StoredGroup:
+    tree = sealed.decode(data)
+    attributes = tree["attributes"]
+    digest = attributes.pop(METADATA_DIGEST)
+    consolidated: dict[str, Any] = tree["consolidated_metadata"]["metadata"]
+    specs = [_spec(name, consolidated[name]) for name in consolidated]
     if digest != sealed.digest_of(tree):
-        raise ArchiveError("the metadata of this group was altered", where=str(place), remedy=_REMEDY)
+        raise ValueError("its digest does not fit its content")
     objects = {f"{name}/{GROUP_METADATA}": sealed.encode(consolidated[name]) for name in consolidated}
     arrays = tuple(sorted(specs, key=lambda spec: (spec.name == "status", spec.name)))
     return StoredGroup(path, attributes, arrays, {**objects, GROUP_METADATA: data})
@@ -125,26 +129,40 @@ class Witness:
         ArchiveError
             It is missing or was altered, or no marker vouches for it.
         """
-        written = self._written(shard).get(key)
-        if written is None:
-            return None
-        try:
-            data = (self.root / key).read_bytes()
-        except FileNotFoundError:
-            raise ArchiveError("this object is missing", where=str(self.root / key), remedy=_REMEDY) from None
-        if len(data) != written.size or digest_bytes(data) != written.digest:
-            raise ArchiveError("this object was altered", where=str(self.root / key), remedy=_REMEDY)
-        return data
+        written = self._vouching(shard).keys.get(key)
+        return None if written is None else self._read(self.root / key, written)
 
     def failures(self, shard: int) -> list[Failure]:
-        """Return what the run noted of failed and skipped rows of the unit that a shard belongs to."""
-        return read_failures(run_folder(self.root, self.run), self._unit_id(shard))
+        """Return what the run noted of failed and skipped rows of the unit that a shard belongs to, checked.
 
-    def _written(self, shard: int) -> dict[str, Written]:
+        Raises
+        ------
+        ArchiveError
+            It is missing or was altered.
+        """
+        marker = self._vouching(shard)
+        if marker.failures is None:
+            return []
+        place = run_folder(self.root, self.run) / failures_path(marker.unit)
+        return decode_failures(self._read(place, marker.failures))
+
+    def _read(self, place: Location, written: Written) -> bytes:
+        def as_written(data: bytes) -> bytes:
+            if not written.fits(data):
+                raise ArchiveError("this object was altered", where=str(place), remedy=_REMEDY)
+            return data
+
+        try:
+            return place.read_decoded(as_written)
+        except FileNotFoundError:
+            raise ArchiveError("this object is missing", where=str(place), remedy=_REMEDY) from None
+
+    def _vouching(self, shard: int) -> Marker:
+        """Return the marker of the unit that a shard belongs to."""
         unit_id = self._unit_id(shard)
         if self._marker is None or self._marker.unit != unit_id:
             self._marker = self._ledger().read(unit_id)
-        return self._marker.keys
+        return self._marker
 
     def _unit_id(self, shard: int) -> str:
         plan = self._loaded()

@@ -2,7 +2,8 @@
 
 Shards and record tables have their digests in the markers of the runs that wrote them; versions, zarr
 metadata and markers hold their own. What no marker knows and yet lies in a segment or layer is found by
-listing. Findings come one by one; what is held in memory is eight bytes per object of one run.
+listing. Findings come one by one; what is held in memory is eight bytes per object of one run, and the names of
+its units that have failed records.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from spectroflow.archive.findings import Examined, Finding
 from spectroflow.archive.layer import layer_path
 from spectroflow.archive.segment import spectra_path
 from spectroflow.archive.version import Version, decode_version, version_location, version_numbers
-from spectroflow.engine import Ledger, Marker, Plan, load_plan, run_folder
+from spectroflow.engine import Ledger, Marker, Plan, load_plan, quarantined_units, run_folder
+from spectroflow.engine.quarantine import failures_path
 from spectroflow.errors import ArchiveError, InvalidInput, Unreachable
-from spectroflow.storage import Location, Written, digest_bytes
+from spectroflow.storage import Location, Written
 
 PARTIAL = ".partial"
 
@@ -111,21 +113,25 @@ def _check_versions(root: Location, examined: Examined) -> Iterator[Finding]:
         expected.add(place.name)
         key = f"versions/{place.name}"
         try:
-            data = place.read_bytes()
-            decode_version(data, number)
-            sealed.decode(data)
+            examined.bytes += place.read_decoded(partial(_version_size, number))
         except FileNotFoundError:
             # Removed by a gc that runs meanwhile.
             continue
         except (ArchiveError, ValueError) as error:
             yield Finding("version", key, error.message if isinstance(error, ArchiveError) else str(error))
         examined.objects += 1
-        examined.bytes += len(data)
     for name in (root / "versions").list():
         if name.endswith(PARTIAL):
             yield Finding("leftover", f"versions/{name}", "a process was killed while it committed")
         elif name not in expected:
             yield Finding("unexpected", f"versions/{name}", "this is not the name of a version")
+
+
+def _version_size(number: int, data: bytes) -> int:
+    """Return the size of a version's file that is whole and in the one form of its bytes."""
+    decode_version(data, number)
+    sealed.decode(data)
+    return len(data)
 
 
 def _check_references(root: Location, version: Version) -> Iterator[Finding]:
@@ -160,7 +166,10 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
     rows: Counter[str] = Counter()
     units, again = plan.units(), plan.units()
     ledger = Ledger(run_dir, plan.fingerprint)
+    noted = set(quarantined_units(run_dir))
     for unit, (unit_id, marker) in zip(units, ledger.read_all(unit.id for unit in again), strict=True):
+        if isinstance(marker, ArchiveError) or marker.failures is not None:
+            noted.discard(unit_id)
         if isinstance(marker, ArchiveError):
             bad.setdefault(unit.group, []).append(f"{unit_id} ({marker.message})")
             continue
@@ -170,7 +179,11 @@ def _check_run(root: Location, run: str, own: dict[str, _Part], reader: _Reader)
         for key, written in marker.keys.items():
             if _folder(key) in touched:
                 yield from reader.check(key, written)
+        if marker.failures is not None and touched:
+            yield from reader.check(f"runs/{run}/{failures_path(unit_id)}", marker.failures)
     yield from reader.rest()
+    for unit_id in sorted(noted):
+        yield Finding("unexpected", f"runs/{run}/{failures_path(unit_id)}", "no marker names these failed records")
     for part in own.values():
         # A unit may have had nothing but fill values to write into a part that its group does write.
         part.covered = sum(rows[group] for group, touched in folders.items() if part.folder in touched)
@@ -240,17 +253,21 @@ class _Reader:
 
 
 def _compare(root: Location, key: str, written: Written) -> tuple[int, Finding | None]:
+    def as_written(data: bytes) -> int:
+        if len(data) != written.size:
+            raise ValueError(f"it has {len(data):,} bytes, and {written.size:,} were written")
+        if not written.fits(data):
+            raise ValueError("its bytes are not those that were written")
+        return len(data)
+
     try:
-        data = (root / key).read_bytes()
+        return (root / key).read_decoded(as_written), None
     except (FileNotFoundError, NotADirectoryError):
         return 0, Finding("missing", key, f"its {written.size:,} bytes are gone")
     except (OSError, Unreachable) as error:
         return 0, Finding("unreadable", key, str(error))
-    if len(data) != written.size:
-        return len(data), Finding("altered", key, f"it has {len(data):,} bytes, and {written.size:,} were written")
-    if digest_bytes(data) != written.digest:
-        return len(data), Finding("altered", key, "its bytes are not those that were written")
-    return len(data), None
+    except ValueError as error:
+        return 0, Finding("altered", key, str(error))
 
 
 def _compare_size(root: Location, key: str, written: Written) -> tuple[int, Finding | None]:
@@ -303,18 +320,17 @@ def _array_metadata(root: Location, part: _Part) -> set[str]:
 
 
 def _read_sealed(root: Location, examined: Examined, key: str) -> dict[str, Any] | Finding:
+    examined.objects += 1
     try:
-        data = (root / key).read_bytes()
+        tree, size = (root / key).read_decoded(lambda data: (sealed.decode(data), len(data)))
     except (FileNotFoundError, NotADirectoryError):
         return Finding("missing", key, "this metadata is gone")
     except (OSError, Unreachable) as error:
         return Finding("unreadable", key, str(error))
-    examined.objects += 1
-    examined.bytes += len(data)
-    try:
-        return sealed.decode(data)
     except ValueError:
         return Finding("metadata", key, "its bytes are not those that were written")
+    examined.bytes += size
+    return tree
 
 
 def _check_listing(root: Location, part: _Part, metadata: set[str]) -> Iterator[Finding]:

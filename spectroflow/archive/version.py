@@ -123,7 +123,7 @@ def read_version(root: Location, number: int) -> Version:
     """
     location = version_location(root, number)
     try:
-        return decode_version(location.read_bytes(), number, str(location))
+        return location.read_decoded(lambda data: decode_version(data, number, str(location)))
     except FileNotFoundError:
         known = version_numbers(root)
         raise ArchiveError(

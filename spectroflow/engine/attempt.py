@@ -15,7 +15,7 @@ from spectroflow.engine.quarantine import write_failures
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError
 from spectroflow.status import code_of
-from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone, digest_bytes
+from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,13 @@ class Workshop:
         if ledger.is_done(unit.id):
             return _outcome(ledger.read(unit.id))
         began = time.monotonic()
-        asked = 0
+        faults.reach("before-data", unit.id, number)
 
         def is_done() -> bool:
-            nonlocal asked
-            asked += 1
-            if asked == 2:
+            if len(writer.written) == 1:
                 faults.reach("between-arrays", unit.id, number)
             return ledger.is_done(unit.id)
 
-        faults.reach("before-data", unit.id, number)
         writer = CheckedWriter(self.root, self.processor.keys(unit), is_done)
         try:
             result = self.processor.process(unit, writer, skip)
@@ -107,9 +104,9 @@ class Workshop:
                 writer.discard(key)
             if _sampled(unit.id, self.verify_fraction):
                 _read_back(self.root, writer)
-            if ledger.is_done(unit.id):
-                return _outcome(ledger.read(unit.id))
-            write_failures(self.run_dir, unit.id, result.failures)
+            failures = write_failures(
+                self.run_dir, unit.id, result.failures, at_last=lambda: writer.require_open(unit.id)
+            )
             marker = Marker(
                 unit=unit.id,
                 attempt=number,
@@ -119,6 +116,7 @@ class Workshop:
                 keys=dict(sorted(writer.written.items())),
                 fingerprint=self.fingerprint,
                 seconds=round(time.monotonic() - began, 6),
+                failures=failures,
             )
             faults.reach("before-marker", unit.id, number)
             ledger.mark(marker)
@@ -169,8 +167,7 @@ def _accounted(unit: Unit, result: UnitResult, skip: Mapping[int, str]) -> UnitR
 
 def _read_back(root: Location, writer: CheckedWriter) -> None:
     for key, written in writer.written.items():
-        data = (root / key).read_bytes()
-        if len(data) != written.size or digest_bytes(data) != written.digest:
+        if not written.fits((root / key).read_bytes()):
             raise OSError(f"{root / key} does not read back as it was written")
 
 

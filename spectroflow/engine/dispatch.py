@@ -25,10 +25,11 @@ from spectroflow.engine.events import (
     UnitSearched,
     UnitStarted,
 )
-from spectroflow.engine.executor import Executor, Finished, Lost, Problem, Raised, Task, storage_refusal
+from spectroflow.engine.executor import Executor, Finished, Lost, Problem, Raised, Task
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import SpectroFlowError, UnitError, Unreachable
 from spectroflow.status import code_of, outcome_of
+from spectroflow.storage import storage_refusal
 
 _PATIENCE = 0.5
 _SHORTEST_PROBE = 60.0

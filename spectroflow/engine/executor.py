@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Protocol
 from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.events import Listener, Reason
 from spectroflow.engine.unit import Unit
-from spectroflow.errors import SpectroFlowError, Unreachable
+from spectroflow.errors import SpectroFlowError
+from spectroflow.storage import is_storage_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +73,6 @@ class Problem:
             storage=is_storage_refusal(error),
             memory=isinstance(error, MemoryError),
         )
-
-
-_STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
-
-
-def is_storage_refusal(error: BaseException) -> bool:
-    """Say whether a local disk refused: full, read-only, not permitted, gone."""
-    return isinstance(error, OSError) and error.errno in _STORAGE_ERRORS
-
-
-def storage_refusal(text: str, where: str) -> Unreachable:
-    """Return the error that a run ends with when the disk refuses."""
-    return Unreachable(
-        f"the storage refuses ({text})",
-        where=where,
-        remedy="Make room or give access, then run the same command again; it resumes.",
-    )
 
 
 @dataclass(frozen=True, slots=True)

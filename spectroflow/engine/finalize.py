@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spectroflow.engine import faults
 from spectroflow.engine.ledger import Ledger, Marker
 from spectroflow.engine.plan import Plan
 from spectroflow.engine.unit import Unit
@@ -66,6 +67,7 @@ def verify_and_merge(plan: Plan, ledger: Ledger, root: Location, merge: Merge) -
     A marker counts if it is whole, belongs to this plan, accounts for each row of its unit, and names
     objects that are there in the size it says. Any other is listed as damaged and not added.
     """
+    faults.reach("before-finalize", plan.run)
     totals = Totals()
     sizes = _Sizes(root)
     units = plan.units()
@@ -76,6 +78,7 @@ def verify_and_merge(plan: Plan, ledger: Ledger, root: Location, merge: Merge) -
         elif isinstance(marker, Marker):
             _add(totals, marker, merge)
     totals.codes = dict(sorted(totals.codes.items()))
+    faults.reach("in-finalize", plan.run)
     return totals
 
 
@@ -115,14 +118,16 @@ def write_metrics(run_dir: Location, plan: Plan, totals: Totals, details: Mappin
         "details": dict(details),
     }
     data = json.dumps(tree, indent=1).encode()
+    faults.reach("after-sweep", plan.run)
     for last in (False, False, True):
         try:
             (run_dir / METRICS_NAME).write_bytes(data, durable=True)
-            return
+            break
         except FileNotFoundError:
             # Another driver of the same run swept the half-written file away.
             if last:
                 raise
+    faults.reach("after-finalize", plan.run)
 
 
 class _Sizes:

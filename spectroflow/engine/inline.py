@@ -5,21 +5,30 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from spectroflow.engine.attempt import Workshop
+from spectroflow.engine.attempt import Outcome, Workshop
+from spectroflow.engine.cell import Cell, Notes
 from spectroflow.engine.events import Listener
-from spectroflow.engine.executor import Finished, Problem, Raised, Report, Task, carry_out
+from spectroflow.engine.executor import Finished, Lost, Problem, Raised, Report, Task, carry_out
 
 
 class InlineExecutor:
-    """Does each task when it is waited for. A task that kills its process kills the run, which resumes."""
+    """Does each task when it is waited for.
+
+    A task that kills its process kills the run, which resumes; a unit that did so twice is done in a process
+    of its own.
+    """
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._tasks: deque[Task] = deque()
+        self._notes: Notes | None = None
+        self._cell = Cell(workshop)
 
     def start(self) -> None:
         """Set the processor up in this process."""
         self._workshop.processor.setup()
+        if not self._workshop.root.is_memory:
+            self._notes = Notes(self._workshop)
 
     def listeners(self) -> list[Listener]:
         """Return none."""
@@ -39,9 +48,9 @@ class InlineExecutor:
             time.sleep(timeout)
             return []
         task = self._tasks[0]
-        result = carry_out(self._workshop, task)
+        report = self._report(task)
         self._tasks.popleft()
-        return [Raised(task, result) if isinstance(result, Problem) else Finished(task, result)]
+        return [report]
 
     def running(self) -> list[Task]:
         """Return the task that is held."""
@@ -55,3 +64,25 @@ class InlineExecutor:
     def stop(self) -> None:
         """Let go of the task that is held."""
         self._tasks.clear()
+        self._cell.close()
+
+    def _report(self, task: Task) -> Report:
+        notes = self._notes
+        if notes is None:
+            return _told(task, carry_out(self._workshop, task))
+        if notes.is_suspect(task.unit.id):
+            report = _told(task, self._cell.carry_out(task))
+            if isinstance(report, Finished) and task.probe is None:
+                notes.forget(task.unit.id)
+            return report
+        notes.begin(task.unit.id)
+        try:
+            return _told(task, carry_out(self._workshop, task))
+        finally:
+            notes.forget(task.unit.id)
+
+
+def _told(task: Task, result: Outcome | Problem | Lost | None) -> Report:
+    if isinstance(result, Lost):
+        return result
+    return Raised(task, result) if isinstance(result, Problem) else Finished(task, result)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -46,6 +46,8 @@ class Marker:
         Of the plan.
     seconds
         Work of the finishing attempt.
+    failures
+        The unit's file of failed and skipped rows; None where there is none.
     """
 
     unit: str
@@ -56,11 +58,13 @@ class Marker:
     keys: dict[str, Written]
     fingerprint: str
     seconds: float
+    failures: Written | None = None
 
     def to_bytes(self) -> bytes:
         """Return the marker as one line of JSON, sealed with its own digest."""
         tree = {name: getattr(self, name) for name in self.__slots__}
-        tree["keys"] = {key: {"size": entry.size, "digest": entry.digest} for key, entry in self.keys.items()}
+        tree["keys"] = {key: asdict(entry) for key, entry in self.keys.items()}
+        tree["failures"] = asdict(self.failures) if self.failures else None
         body = json.dumps(tree, separators=(",", ":"))[:-1]
         return f'{body}{_SEAL}{_digest(body)}"}}'.encode()
 
@@ -75,6 +79,8 @@ class Marker:
             tree = json.loads(text)
             del tree["seal"]
             tree["keys"] = {key: Written(**entry) for key, entry in tree["keys"].items()}
+            if tree.get("failures"):
+                tree["failures"] = Written(**tree["failures"])
             return cls(**tree)
         except (ValueError, TypeError, KeyError):
             raise ArchiveError(
@@ -100,7 +106,7 @@ class Ledger:
 
     def is_done(self, unit_id: str) -> bool:
         """Say whether the unit has a marker now, read from the storage."""
-        return self._place(unit_id).exists()
+        return self._place(unit_id).is_object()
 
     def mark(self, marker: Marker) -> None:
         """Write a marker, durably.
@@ -125,7 +131,7 @@ class Ledger:
         """
         place = self._place(unit_id)
         try:
-            return self._checked(unit_id, place.read_bytes())
+            return place.read_decoded(lambda data: self._checked(unit_id, data))
         except FileNotFoundError:
             raise ArchiveError(
                 "this unit has no marker", where=unit_id, remedy="Run the same command again; it resumes."

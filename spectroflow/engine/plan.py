@@ -185,7 +185,7 @@ def load_plan(run_dir: Location) -> Plan:
     """
     place = run_dir / PLAN_NAME
     try:
-        return Plan.model_validate_json(place.read_bytes())
+        return place.read_decoded(Plan.model_validate_json)
     except FileNotFoundError:
         raise ArchiveError("there is no such run", where=str(run_dir), remedy="List the runs with status.") from None
     except ValidationError:

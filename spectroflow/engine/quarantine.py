@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
 from spectroflow.engine.processor import Failure
-from spectroflow.storage import Location
+from spectroflow.storage import Location, Written
 
 FOLDER = "quarantine"
 SUFFIX = ".jsonl"
 
 
-def write_failures(run_dir: Location, unit_id: str, failures: Iterable[Failure]) -> None:
-    """Write the failures of a unit, sorted by row; none deletes what an earlier attempt left."""
-    place = run_dir / FOLDER / f"{unit_id}{SUFFIX}"
+def failures_path(unit_id: str) -> str:
+    """Return where the failures of a unit are, relative to the folder of its run."""
+    return f"{FOLDER}/{unit_id}{SUFFIX}"
+
+
+def write_failures(
+    run_dir: Location, unit_id: str, failures: Iterable[Failure], at_last: Callable[[], None] | None = None
+) -> Written | None:
+    """Write the failures of a unit, sorted by row, and return what its marker says of the file.
+
+    No failures delete what an earlier attempt left, and return None. ``at_last`` is called just before the
+    file gets its name, and prevents that by raising.
+    """
+    place = run_dir / failures_path(unit_id)
     lines = [json.dumps(asdict(failure), ensure_ascii=False) for failure in sorted(failures, key=lambda f: f.row)]
-    if lines:
-        place.write_bytes(("\n".join(lines) + "\n").encode(), durable=True)
-    else:
+    if not lines:
+        if at_last is not None:
+            at_last()
         place.delete(missing_ok=True)
+        return None
+    data = ("\n".join(lines) + "\n").encode()
+    place.write_bytes(data, durable=True, at_last=at_last)
+    return Written.of(data)
 
 
 def read_failures(run_dir: Location, unit_id: str) -> list[Failure]:
     """Return the failures of a unit; a unit without any has no file."""
     try:
-        data = (run_dir / FOLDER / f"{unit_id}{SUFFIX}").read_bytes()
+        data = (run_dir / failures_path(unit_id)).read_bytes()
     except FileNotFoundError:
         return []
+    return decode_failures(data)
+
+
+def decode_failures(data: bytes) -> list[Failure]:
+    """Return the failures that a unit's file holds."""
     return [Failure(**json.loads(line)) for line in data.decode().splitlines() if line]
 
 

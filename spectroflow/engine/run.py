@@ -14,7 +14,7 @@ from spectroflow.engine.attempt import Workshop
 from spectroflow.engine.dispatch import Dispatcher
 from spectroflow.engine.event_log import EventLog
 from spectroflow.engine.events import Event, FinalizeStarted, Listener, RunFinished, RunStarted, RunStopped, ignore
-from spectroflow.engine.executor import Executor, is_storage_refusal, storage_refusal
+from spectroflow.engine.executor import Executor
 from spectroflow.engine.finalize import Totals, sweep, verify_and_merge, write_metrics
 from spectroflow.engine.inline import InlineExecutor
 from spectroflow.engine.ledger import Ledger
@@ -24,7 +24,7 @@ from spectroflow.engine.progress import ProgressMeter
 from spectroflow.engine.rollup import RollupWriter
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError, Interrupted
-from spectroflow.storage import Location
+from spectroflow.storage import Location, is_storage_refusal, storage_refusal
 
 RUNS_FOLDER = "runs"
 
@@ -172,6 +172,7 @@ def execute(
     options = options or ExecuteOptions()
     run_dir = run_folder(root, plan.run)
     plan = secure(plan, run_dir)
+    faults.reach("after-plan", plan.run)
     ledger = Ledger(run_dir, plan.fingerprint)
     workshop = Workshop(root, run_dir, plan.fingerprint, processor, options.verify_fraction)
     with EventLog(run_dir) as log:
@@ -195,7 +196,6 @@ def execute(
                 seconds=round(time.monotonic() - began, 3),
                 worker_memory=memory,
             )
-            faults.reach("in-finalize", plan.run)
             result.details.update(finalize(result) if finalize is not None else {})
             sweep(root, run_dir, totals.folders)
             write_metrics(run_dir, plan, totals, result.details, result.seconds)

@@ -103,7 +103,7 @@ def _storage(states: Location) -> dict[str, Any]:
 
     from spectroflow.storage.remote import file_system
 
-    handler = PyFileSystem(FSSpecHandler(file_system(states.protocol)))
+    handler = PyFileSystem(FSSpecHandler(file_system(states.protocol, repeats=True)))
     return {"storage_path": states.path, "storage_filesystem": handler}
 
 

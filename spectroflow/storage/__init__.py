@@ -7,6 +7,7 @@
 
 from spectroflow.storage.checked import CheckedWriter, UnitAlreadyDone, Written, digest_bytes
 from spectroflow.storage.location import AlreadyExists, Location, ObjectInfo
+from spectroflow.storage.refusal import is_storage_refusal, storage_refusal
 from spectroflow.storage.zarr_store import LocationStore
 
 __all__ = [
@@ -18,4 +19,6 @@ __all__ = [
     "UnitAlreadyDone",
     "Written",
     "digest_bytes",
+    "is_storage_refusal",
+    "storage_refusal",
 ]

@@ -31,6 +31,15 @@ class Written:
     size: int
     digest: str
 
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> Written:
+        """Describe what is written."""
+        return cls(memoryview(data).nbytes, digest_bytes(data))
+
+    def fits(self, data: bytes) -> bool:
+        """Say whether these are the bytes that were written."""
+        return len(data) == self.size and digest_bytes(data) == self.digest
+
 
 def digest_bytes(data: bytes | memoryview) -> str:
     """Return the digest that markers hold and ``verify`` compares: BLAKE2b, 128 bits, hexadecimal."""
@@ -47,13 +56,15 @@ class CheckedWriter:
     allowed
         Every key, relative to ``root``, that the unit may write.
     is_done
-        Asked before each write; once it is true nothing more is written.
+        Asked before each write, and on local disks again before it gets its name; once it is true nothing
+        more is written.
 
     Notes
     -----
-    Between the question and the end of the write another worker may still finish the unit. Both then
-    write the bytes of the same unit, which are equal by law 3, so the window is harmless unless the
-    code or the machine differs between the two.
+    Between the last question and the write another worker may still finish the unit: on local disks that
+    is the renaming of one file, on object storage one request on its way. Both then write the bytes of the same
+    unit, which are equal by law 3, so the window is harmless unless the code or the machine differs
+    between the two; ``verify`` finds out.
     """
 
     def __init__(self, root: Location, allowed: frozenset[str], is_done: Callable[[], bool] = lambda: False) -> None:
@@ -74,18 +85,16 @@ class CheckedWriter:
             Another worker finished the unit.
         """
         self._require(key)
-        if self._is_done():
-            raise UnitAlreadyDone("another worker finished this unit", where=key)
-        record = Written(memoryview(data).nbytes, digest_bytes(data))
-        (self.root / key).write_bytes(data, durable=True)
+        self.require_open(key)
+        record = Written.of(data)
+        (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
         with self._lock:
             self.written[key] = record
 
     def discard(self, key: str) -> None:
         """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
         self._require(key)
-        if self._is_done():
-            raise UnitAlreadyDone("another worker finished this unit", where=key)
+        self.require_open(key)
         (self.root / key).delete()
         with self._lock:
             self.written.pop(key, None)
@@ -93,6 +102,11 @@ class CheckedWriter:
     def zarr_store(self, prefix: str) -> CheckedStore:
         """Return a zarr store for the group at ``prefix`` whose writes go through this writer."""
         return CheckedStore(self, prefix)
+
+    def require_open(self, key: str) -> None:
+        """Raise :class:`UnitAlreadyDone` where another worker finished the unit."""
+        if self._is_done():
+            raise UnitAlreadyDone("another worker finished this unit", where=key)
 
     def _require(self, key: str) -> None:
         if key not in self.allowed:

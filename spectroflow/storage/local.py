@@ -9,17 +9,26 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
 
 
-def write(path: str, data: bytes | memoryview, *, durable: bool) -> None:
-    """Write a file atomically; ``durable`` also forces it to disk before it gets its name."""
+def write(path: str, data: bytes | memoryview, *, durable: bool, at_last: Callable[[], None] | None = None) -> None:
+    """Write a file atomically; ``durable`` also forces it to disk before it gets its name.
+
+    ``at_last`` is called between the two; where it raises, what was there stays as it was.
+    """
     partial = _write_partial(path, data, durable)
-    os.replace(partial, path)
+    try:
+        if at_last is not None:
+            at_last()
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
     if durable:
         _sync_folder(os.path.dirname(path))
 

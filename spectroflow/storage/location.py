@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from spectroflow.errors import InvalidInput, SpectroFlowError, UsageError
 from spectroflow.storage import local
+from spectroflow.storage.refusal import refusals_explained
 from spectroflow.storage.remote import file_system, retrying
 
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols whose fsspec package turns ``mode="create"`` into a conditional put."""
+
+
+REREADINGS = 2
+"""How often content from a network is read anew where it is not whole."""
+
+T = TypeVar("T")
 
 
 class AlreadyExists(SpectroFlowError):
@@ -142,13 +149,42 @@ class Location:
         """
         if self.is_local:
             return local.read(self.path, start, end)
-        return retrying(lambda: _as_bytes(self._fs().cat_file(self.path, start=start, end=end)), where=self.url)
+        # s3fs asks for the size first where it may split a body; whole shards are read side by side anyway.
+        whole = {"max_concurrency": 1} if self.protocol in {"s3", "s3a"} else {}
+        return retrying(
+            lambda: _as_bytes(self._fs().cat_file(self.path, start=start, end=end, **whole)), where=self.url
+        )
 
-    def write_bytes(self, data: bytes | memoryview, *, durable: bool = False) -> None:
-        """Write the whole object atomically, replacing one that is there; ``durable`` forces it to disk."""
+    def read_decoded(self, decode: Callable[[bytes], T]) -> T:
+        """Return what ``decode`` makes of the content.
+
+        ``decode`` raises ``ValueError`` or :class:`InvalidInput` for content that is not whole. What comes over a
+        network is read anew twice before that is believed: a body may be cut on its way.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        """
+        for _ in range(0 if self.is_local else REREADINGS):
+            with suppress(ValueError, InvalidInput):
+                return decode(self.read_bytes())
+        return decode(self.read_bytes())
+
+    def write_bytes(
+        self, data: bytes | memoryview, *, durable: bool = False, at_last: Callable[[], None] | None = None
+    ) -> None:
+        """Write the whole object atomically, replacing one that is there; ``durable`` forces it to disk.
+
+        ``at_last`` is called when all is written and before it gets its name, and prevents that by raising;
+        object storage gives no such moment, so there it is called before the request.
+        """
         if self.is_local:
-            local.write(self.path, data, durable=durable)
+            with refusals_explained(str(self)):
+                local.write(self.path, data, durable=durable, at_last=at_last)
         else:
+            if at_last is not None:
+                at_last()
             retrying(lambda: self._fs().pipe_file(self.path, bytes(data)), where=self.url)
 
     def create_exclusive(self, data: bytes) -> None:
@@ -165,7 +201,8 @@ class Location:
         """
         try:
             if self.is_local:
-                local.create(self.path, data)
+                with refusals_explained(str(self)):
+                    local.create(self.path, data)
             else:
                 retrying(lambda: self._create_remote(data), where=self.url)
         except FileExistsError:
@@ -177,6 +214,19 @@ class Location:
         if self.is_local:
             return os.path.exists(self.path)
         return bool(retrying(lambda: self._fs().exists(self.path), where=self.url))
+
+    def is_object(self) -> bool:
+        """Say whether there is an object of this very name: one request, where :meth:`exists` may list as well."""
+        if self.is_local:
+            return os.path.isfile(self.path)
+        if self.protocol not in {"s3", "s3a"}:
+            return self.exists()
+        bucket, _, key = self.path.partition("/")
+        try:
+            retrying(lambda: self._fs().call_s3("head_object", Bucket=bucket, Key=key), where=self.url)
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_folder(self) -> bool:
         """Say whether this is a folder, or a prefix with objects below it."""

@@ -221,10 +221,13 @@ def test_segments_aligned_with_another_archive_are_left_alone(root: Location) ->
 
 
 @pytest.mark.parametrize("harm", ["flip", "lose"])
-@pytest.mark.parametrize("key", ["spectra.zarr/intensity/c/1/0", "records/part-000001.parquet"])
+@pytest.mark.parametrize("key", ["spectra.zarr/intensity/c/1/0", "records/part-000001.parquet", "of its failed rows"])
 def test_damage_is_never_copied(root: Location, harm: str, key: str) -> None:
     """A shard that is missing reads as fill values; its copy would be whole and wrong."""
     victim = root / "segments/raman-a" / key
+    if key == "of its failed rows":
+        run = latest_version(root).segment("raman-a").run
+        victim = run_folder(root, run) / "quarantine/of-raman-a-000001.jsonl"
     content = victim.read_bytes()
     victim.delete() if harm == "lose" else victim.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     merges = choose_merges(root, latest_version(root), CONFIG)

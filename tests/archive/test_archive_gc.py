@@ -254,6 +254,14 @@ def test_the_storage_tells_the_time_and_keeps_nothing_of_the_question(root: Loca
     assert _tree(root) == before
 
 
+def test_a_clock_that_jumped_makes_nothing_old(root: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "segments/raman-of-nobody/part").write_bytes(b"written a moment ago")
+    before = _tree(root)
+    monkeypatch.setattr(time, "time", lambda: 5e9)
+    assert list(collect(root, grace=3600.0, keep=1)) == []
+    assert _tree(root) == before
+
+
 def test_it_works_on_s3(pristine: Path, s3: str) -> None:
     root = Location.parse(f"{s3}/garbage")
     for path in sorted(pristine.rglob("*")):

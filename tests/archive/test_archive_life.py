@@ -6,8 +6,10 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,7 +19,7 @@ from spectroflow.archive.compact import choose_merges, commit_merges, compaction
 from spectroflow.archive.gc import collect
 from spectroflow.archive.restore import restore_version
 from spectroflow.archive.verify import verify
-from spectroflow.engine import ExecuteOptions, execute, run_folder
+from spectroflow.engine import ExecuteOptions, execute, faults, run_folder
 from spectroflow.storage import Location
 from tests.archive.archive_kit import CONFIG, Filler, add_lines, add_measured, run_filler, values_of
 
@@ -25,6 +27,26 @@ DAY = 86400.0
 
 Seen = dict[str, bool]
 """What an archive should show: digest of each visible record -> whether it has lines."""
+
+
+class Killed(BaseException):
+    """Nothing catches this, as nothing catches SIGKILL."""
+
+
+def _dies_at(point: str, work: Callable[[], object]) -> bool:
+    """Do work that dies at a point, and say whether it did."""
+
+    def die() -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faults, "die", die)
+        patch.setenv(faults.VARIABLE, point)
+        try:
+            work()
+        except Killed:
+            return True
+    return False
 
 
 class ArchiveLife(RuleBasedStateMachine):
@@ -36,6 +58,7 @@ class ArchiveLife(RuleBasedStateMachine):
         self.root = Location.parse(self.folder / "archive")
         self.counter = 0
         self.history: dict[int, Seen] = {}
+        self.unfinished: dict[str, int] = {}
         self.night(rows=5)
 
     def teardown(self) -> None:
@@ -65,6 +88,28 @@ class ArchiveLife(RuleBasedStateMachine):
         for marker in (run_folder(self.root, plan.run) / "done").list()[:lost]:
             (run_folder(self.root, plan.run) / "done" / marker).delete()
 
+    @rule(rows=st.integers(1, 20), point=st.sampled_from(faults.POINTS))
+    def night_killed(self, rows: int, point: str) -> None:
+        """At any step, the commit among them."""
+        self.counter += 1
+        name = f"raman-n{self.counter}"
+        if _dies_at(point, lambda: add_measured(self.root, {name: rows})) and point != "after-commit":
+            self.unfinished[name] = rows
+        else:
+            self.committed(name, rows)
+
+    @precondition(lambda self: self.unfinished)
+    @rule()
+    def killed_night_resumed(self) -> None:
+        """By the same command, whatever happened since: also where its parts were collected."""
+        name, rows = self.unfinished.popitem()
+        add_measured(self.root, {name: rows})
+        self.committed(name, rows)
+
+    def committed(self, name: str, rows: int) -> None:
+        """Note that a night is part of the archive."""
+        self.record({**self.now, **{f"{name}:{row}": False for row in range(rows)}})
+
     @rule()
     def fit(self) -> None:
         version = latest_version(self.root)
@@ -87,8 +132,9 @@ class ArchiveLife(RuleBasedStateMachine):
             commit(self.root, lambda base: add_segments(base, [], superseded=rows), command="convert", run="late")
             self.record({digest: lines for digest, lines in self.now.items() if digest != chosen["digest"]})
 
-    @rule(killed=st.booleans(), lost=st.integers(0, 3))
-    def compact(self, killed: bool, lost: int) -> None:
+    @rule(point=st.none() | st.sampled_from(faults.POINTS), lost=st.integers(0, 3))
+    def compact(self, point: str | None, lost: int) -> None:
+        """It may die at any step; the next one takes it up. Markers may be lost before the last attempt."""
         version = latest_version(self.root)
         merges = choose_merges(self.root, version, CONFIG)
         if not merges:
@@ -106,12 +152,18 @@ class ArchiveLife(RuleBasedStateMachine):
             ok: dict[str, int] = result.metrics["ok"]
             return ok
 
-        ok = carry_out()
-        for marker in (run_folder(self.root, plan.run) / "done").list()[:lost]:
-            (run_folder(self.root, plan.run) / "done" / marker).delete()
-        if not killed:
-            before = self.now
-            commit_merges(self.root, merges, plan.run, carry_out() if lost else ok)
+        def carry_out_and_commit() -> None:
+            commit_merges(self.root, merges, plan.run, carry_out())
+
+        before = self.now
+        died = point is not None and _dies_at(point, carry_out_and_commit)
+        if point is None:
+            carry_out()
+            for marker in (run_folder(self.root, plan.run) / "done").list()[:lost]:
+                (run_folder(self.root, plan.run) / "done" / marker).delete()
+            carry_out_and_commit()
+        if latest_version(self.root).number not in self.history:
+            assert not died or point == "after-commit"
             self.record(before)
 
     @rule(keep=st.integers(1, 3), steps=st.none() | st.integers(0, 40))

@@ -22,7 +22,7 @@ from spectroflow.engine import (
     read_events,
     run_folder,
 )
-from spectroflow.engine.faults import POINTS, VARIABLE
+from spectroflow.engine.faults import IN_RUN, IN_UNIT, VARIABLE
 from spectroflow.errors import ArchiveError, Interrupted, PlanMismatch, UnitError, Unreachable
 from spectroflow.storage import CheckedWriter, Location
 
@@ -97,14 +97,17 @@ def in_child(root: Location, **environment: str) -> int | None:
     return child.exitcode
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if "commit" not in point])
-@pytest.mark.parametrize("unit", ["g0-000000", "g0-000003", "g0-000007"])
+@pytest.mark.parametrize(
+    ("point", "unit"),
+    [*itertools.product(IN_UNIT, ["g0-000000", "g0-000003", "g0-000007"]), *((point, "*") for point in IN_RUN)],
+)
 def test_killed_anywhere_and_resumed_gives_the_same_bytes(root, undisturbed, point, unit):
-    fault = f"{point}:{'*' if point == 'in-finalize' else unit}:1"
-    assert in_child(root, **{VARIABLE: fault}) == -signal.SIGKILL
+    assert in_child(root, **{VARIABLE: f"{point}:{unit}:1"}) == -signal.SIGKILL
     done = Ledger(run_folder(root, Numbers(61).plan().run), Numbers(61).plan().fingerprint).names()
-    before_marker = point not in {"after-marker", "in-finalize"}
-    assert (unit in done) is not before_marker
+    if point in IN_UNIT:
+        assert (unit in done) is (point == "after-marker")
+    else:
+        assert len(done) == (0 if point == "after-plan" else 8)
     result = run(Numbers(61), root)
     assert result.resumed_units == len(done)
     assert result.rows == expected_rows(61)

@@ -24,7 +24,6 @@ from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone, digest
 ROWS = 21
 SHARD_ROWS = 4
 UNITS = [unit.id for unit in Numbers(ROWS, SHARD_ROWS).plan().units()]
-IN_UNIT = ("before-data", "between-arrays", "after-data", "before-marker", "after-marker")
 
 
 class Killed(BaseException):
@@ -61,12 +60,14 @@ class RunMachine(RuleBasedStateMachine):
     def units(self):
         return list(self.plan.units())
 
-    @rule(point=st.sampled_from([*IN_UNIT, "in-finalize"]), unit=st.sampled_from(UNITS), shards=st.integers(1, 3))
+    @rule(
+        point=st.sampled_from([*faults.IN_UNIT, *faults.IN_RUN]), unit=st.sampled_from(UNITS), shards=st.integers(1, 3)
+    )
     def killed_on_the_way(self, point, unit, shards):
         """A driver that plans other units is killed somewhere; the saved plan keeps its own."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(faults, "die", _die)
-            patch.setenv(faults.VARIABLE, f"{point}:{'*' if point == 'in-finalize' else unit}")
+            patch.setenv(faults.VARIABLE, f"{point}:{unit if point in faults.IN_UNIT else '*'}")
             first_time = not (self.run_dir / "plan.json").exists()
             try:
                 _run(self.root, self.plan.unit_shards if first_time else shards)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectroflow.errors import InvalidInput, UsageError
+from spectroflow.errors import InvalidInput, SpectroFlowError, Unreachable, UsageError
 from spectroflow.storage import AlreadyExists, Location
-from spectroflow.storage.remote import is_transient
+from spectroflow.storage.remote import ATTEMPTS, is_transient, retrying
 from tests.s3 import s3_server
 
 
@@ -47,6 +47,14 @@ def test_a_missing_object_is_not_found(root: Location) -> None:
     assert (root / "nothing").list() == []
     with pytest.raises(InvalidInput, match="no such file or folder"):
         list((root / "nothing").walk())
+
+
+def test_an_object_is_told_from_a_folder(root: Location) -> None:
+    (root / "a/b").write_bytes(b"data")
+    assert (root / "a/b").is_object()
+    assert not (root / "a/c").is_object()
+    assert not (root / "a").is_object() or root.is_memory
+    assert (root / "a").is_folder()
 
 
 def test_an_exclusive_create_succeeds_once(root: Location) -> None:
@@ -142,6 +150,68 @@ def test_a_location_survives_pickling(text: str) -> None:
 def test_transient_errors_are_told_from_final_ones() -> None:
     assert is_transient(TimeoutError())
     assert is_transient(ConnectionResetError())
-    assert is_transient(OSError("An error occurred (503) SlowDown"))
     assert not is_transient(ValueError("503"))
     assert not is_transient(OSError("no space left on device"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "transient"),
+    [
+        (503, "SlowDown", True),
+        (503, "503", True),
+        (429, "TooManyRequests", True),
+        (500, "InternalError", True),
+        (409, "ConditionalRequestConflict", True),
+        (400, "RequestTimeout", True),
+        (412, "PreconditionFailed", False),
+        (400, "InvalidArgument", False),
+    ],
+)
+def test_what_the_service_said_decides_whatever_it_was_turned_into(status: int, code: str, transient: bool) -> None:
+    error, translated = _answered(status, code)
+    assert is_transient(error) == is_transient(translated) == transient
+
+
+def _answered(status: int, code: str) -> tuple[Exception, Exception]:
+    """Return what botocore raises for an answer of S3, and what s3fs makes of it."""
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = ClientError(answer, "PutObject")  # type: ignore[arg-type]
+    return error, translate_boto_error(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "message"), [("AccessDenied", 3, "access is denied"), ("RequestTimeTooSkewed", 6, "clock")]
+)
+def test_what_is_refused_for_good_is_asked_once_and_explained(code: str, exit_code: int, message: str) -> None:
+    asked = []
+
+    def refused() -> None:
+        asked.append(code)
+        raise _answered(403, code)[1]
+
+    with pytest.raises(SpectroFlowError, match=message) as caught:
+        retrying(refused, where="s3://bucket/key")
+    assert caught.value.exit_code == exit_code
+    assert len(asked) == 1
+
+
+def test_a_request_is_repeated_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTROFLOW_RETRY_SCALE", "0")
+    asked = []
+
+    def busy() -> str:
+        asked.append(1)
+        if len(asked) < successful:
+            raise _answered(503, "SlowDown")[1]
+        return "done"
+
+    successful = ATTEMPTS
+    assert retrying(busy, where="s3://bucket/key") == "done"
+    asked.clear()
+    successful = ATTEMPTS + 1
+    with pytest.raises(Unreachable, match=f"after {ATTEMPTS} attempts"):
+        retrying(busy, where="s3://bucket/key")
+    assert len(asked) == ATTEMPTS
