@@ -17,6 +17,9 @@ from spectroflow.errors import ArchiveError
 from spectroflow.status import code_of
 from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone, digest_bytes
 
+_WRITES_BEHIND = 2
+"""One shard is forced to disk while another is hashed, and the unit computes a third."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -98,9 +101,10 @@ class Workshop:
             return ledger.is_done(unit.id)
 
         faults.reach("before-data", unit.id, number)
-        writer = CheckedWriter(self.root, self.processor.keys(unit), is_done)
+        writer = CheckedWriter(self.root, self.processor.keys(unit), is_done, behind=_WRITES_BEHIND)
         try:
-            result = self.processor.process(unit, writer, skip)
+            with writer:
+                result = self.processor.process(unit, writer, skip)
             result = _accounted(unit, result, skip)
             faults.reach("after-data", unit.id, number)
             for key in sorted(writer.allowed - writer.written.keys()):
