@@ -98,6 +98,11 @@ class Layout:
         """Number of shards."""
         return -(-self.rows // self.shard_rows)
 
+    @property
+    def total_bytes(self) -> int:
+        """Uncompressed bytes of all arrays."""
+        return self.rows * sum(array.row_bytes for array in self.arrays)
+
     def span(self, shard: int) -> tuple[int, int]:
         """Return the first row of a shard and the one after its last."""
         return shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows)

@@ -92,7 +92,7 @@ def convert(
     else:
         plan = _plan(found, base, command, options)
         if options.dry_run:
-            summary = planned("convert", plan, root)
+            summary = planned("convert", plan, None, root, options)
         else:
             summary = _carry_out(plan, root, options, found)
             if first is not None:
@@ -115,7 +115,9 @@ def _carry_out(plan: Plan, root: Location, options: JobOptions, found: SourcePla
         if found is not None:
             _save_rows(found, plan, root)
 
-    result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, options, prepare)
+    processor = ConvertProcessor(root, plan.run, rows, options.config)
+    # What it reads is written by prepare(), so nothing can be measured before.
+    result = run_plan(plan, processor, root, options, prepare, measurable=False)
     entries = [
         SegmentEntry(
             id=segment_id(plan.run, group.name),
@@ -143,13 +145,10 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
         base_version=base.number,
         config=_content(config),
         groups=groups,
-        unit_shards=config.engine.unit_shards,
         payload={"catalogues": list(base.catalogues), "replaced": list(found.replaced)},
         digests={"code": code_digest(), **{name: _table_digest(found.rows[name]) for name in counts}},
         estimate=Estimate(
-            units=sum(group.count(config.engine.unit_shards) for group in groups),
-            rows=sum(counts.values()),
-            bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts.values()),
+            bytes=sum(layout.total_bytes for layout in layouts.values()),
             memory_bytes=(250 << 20) + 3 * shard,
         ),
     )
