@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks import presenting
 from benchmarks.faults_work import Sines, content, expected
 from spectroflow.engine import Event, ExecuteOptions, RunResult, all_failures, execute, faults, run_folder
-from spectroflow.engine.ray import connect
+from spectroflow.engine.ray_cluster import connect
 from spectroflow.storage import Location
 
 GOALS = {"kills": (">=", 540.0), "failures": ("=", 0.0), "lost_rows": ("=", 0.0)}

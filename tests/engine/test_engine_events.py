@@ -131,5 +131,6 @@ def test_names_of_events_are_stable():
         "unit_searched",
         "unit_started",
         "worker_lost",
+        "worker_released",
         "worker_started",
     }
