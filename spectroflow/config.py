@@ -50,6 +50,7 @@ class EngineConfig(Section):
         default=256, ge=0, description="jobs of at most this many rows run in this process unless --workers asks"
     )
     verify_fraction: float = Field(default=0.05, ge=0, le=1, description="share of units that are read back")
+    order: Literal["planned", "shuffled"] = Field(default="planned", description="in which order units are given out")
 
 
 class ConvertConfig(Section):

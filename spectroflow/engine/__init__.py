@@ -7,7 +7,7 @@ units that lack a marker, and ends with the same bytes.
 
 from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.code import code_digest
-from spectroflow.engine.event_log import EventLog, last_progress, read_events
+from spectroflow.engine.event_log import EventLog, last_event, last_progress, read_events
 from spectroflow.engine.events import Event, Listener
 from spectroflow.engine.finalize import METRICS_NAME, Totals, sweep, verify_and_merge
 from spectroflow.engine.ledger import Ledger, Marker
@@ -43,6 +43,7 @@ __all__ = [
     "code_digest",
     "earlier_pace",
     "execute",
+    "last_event",
     "last_progress",
     "load_plan",
     "measured_pace",
