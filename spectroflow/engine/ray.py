@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from spectroflow.engine.attempt import Workshop
+from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.events import Listener, Reason, WorkerLost, WorkerReleased, WorkerStarted
 from spectroflow.engine.executor import Finished, Lost, Problem, Raised, Report, Task
 from spectroflow.engine.preflight import (
@@ -49,7 +49,7 @@ class RayExecutor:
     least
         How many must be ready before the first unit is given out.
     in_flight
-        Tasks that wait at each worker.
+        Calls that wait at each worker: of one task, or of several where units take milliseconds.
     emit
         Hears of workers that come and go.
     start_seconds
@@ -109,20 +109,22 @@ class RayExecutor:
             self._opened = self.workers >= self._least
             if not self._opened:
                 return 0
-        return sum(self._in_flight - len(hand.tasks) for hand in self._hands if hand.greeting is not None)
+        return sum(max(0, self._in_flight * hand.batch - hand.queued) for hand in self._ready)
 
     def submit(self, task: Task) -> None:
         """Give a task to the worker with the shortest queue."""
-        hand = min((hand for hand in self._hands if hand.greeting is not None), key=lambda hand: len(hand.tasks))
-        if not hand.tasks:
+        hand = min(self._ready, key=lambda hand: hand.queued)
+        if not hand.queued:
             hand.since = time.monotonic()
-        hand.tasks.append((hand.actor.do.remote(task), task))
+        hand.given.append(task)
 
     def wait(self, timeout: float) -> list[Report]:
         """Return what has come back, who died, and who was ended because they hung."""
         import ray
 
         self._look()
+        for hand in self._ready:
+            hand.send()
         refs = [ref for hand in self._hands for ref in hand.awaited]
         if not refs:
             time.sleep(timeout)
@@ -144,12 +146,16 @@ class RayExecutor:
 
     def running(self) -> list[Task]:
         """Return the task at the head of each worker's queue."""
-        return [hand.tasks[0][1] for hand in self._hands if hand.tasks]
+        return [hand.tasks[0] for hand in self._hands if hand.queued]
 
     @property
     def workers(self) -> int:
         """How many workers are ready."""
-        return sum(hand.greeting is not None for hand in self._hands)
+        return len(self._ready)
+
+    @property
+    def _ready(self) -> list[Hand]:
+        return [hand for hand in self._hands if hand.greeting is not None]
 
     @property
     def pids(self) -> dict[str, int]:
@@ -170,24 +176,28 @@ class RayExecutor:
     def _collect(self, hand: Hand, known: set[Any], reports: list[Report]) -> None:
         import ray
 
-        while hand.tasks and hand.tasks[0][0] in known:
-            ref, task = hand.tasks[0]
+        while hand.calls and hand.calls[0][0] in known:
+            ref, tasks = hand.calls[0]
             try:
-                answer = ray.get(ref)
+                answers = ray.get(ref)
             except ray.exceptions.RayTaskError as error:
-                answer = Problem.of(error)
+                answers = [Problem.of(error)] * len(tasks)
             except ray.exceptions.RayError as error:
                 self._mourn(hand, hand.why_it_died(error), one_line(error), reports)
                 return
-            hand.tasks.popleft()
+            hand.calls.popleft()
             hand.since = time.monotonic()
-            reports.append(Raised(task, answer) if isinstance(answer, Problem) else Finished(task, answer))
+            hand.learn([answer for answer in answers if isinstance(answer, Outcome)])
+            reports += [
+                Raised(task, answer) if isinstance(answer, Problem) else Finished(task, answer)
+                for task, answer in zip(tasks, answers, strict=True)
+            ]
 
     def _end_hung(self, reports: list[Report]) -> None:
         now = time.monotonic()
         for hand in list(self._hands):
-            if hand.tasks and now - hand.since > hand.tasks[0][1].timeout:
-                limit = hand.tasks[0][1].timeout
+            if hand.queued and now - hand.since > hand.tasks[0].timeout:
+                limit = hand.tasks[0].timeout
                 self._mourn(hand, "timeout", f"no answer within {limit:g} s", reports)
 
     def _mourn(self, hand: Hand, reason: Reason, detail: str, reports: list[Report]) -> None:
@@ -198,7 +208,7 @@ class RayExecutor:
         self._hands.remove(hand)
         self._emit(WorkerLost(worker=hand.name, reason=reason, detail=detail))
         if hand.tasks:
-            reports.append(Lost([task for _, task in hand.tasks], reason, detail))
+            reports.append(Lost(hand.tasks, reason, detail))
         self._looked = 0.0
 
     def _greet(self, hand: Hand) -> None:
@@ -257,8 +267,8 @@ class RayExecutor:
         """Let workers go that found nothing to do while others work: the run is at its end."""
         import ray
 
-        busy = any(hand.tasks for hand in self._hands)
-        idle = [hand for hand in self._hands if hand.greeting is not None and not hand.tasks]
+        busy = any(hand.queued for hand in self._hands)
+        idle = [hand for hand in self._hands if hand.greeting is not None and not hand.queued]
         for hand in idle if busy and self._opened else []:
             if now - hand.since > _IDLE_SECONDS:
                 ray.kill(hand.actor, no_restart=True)

@@ -111,7 +111,13 @@ def finished(command: str, result: RunResult, output: Location, options: JobOpti
         rows=rows,
         seconds=result.seconds,
         output=str(output),
-        details={"codes": result.codes, "units": result.units, "resumed_units": result.resumed_units, **details},
+        details={
+            "codes": result.codes,
+            "units": result.units,
+            "resumed_units": result.resumed_units,
+            "worker_memory_bytes": result.worker_memory,
+            **details,
+        },
         lines=lines,
     )
 

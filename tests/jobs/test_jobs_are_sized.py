@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from spectroflow.config import load
 from spectroflow.engine import load_plan, run_folder
+from spectroflow.engine.events import Event, MemoryAbovePlan
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.fit import fit
 from spectroflow.jobs.simulate import simulate
@@ -60,3 +62,22 @@ def test_an_earlier_run_of_the_same_configuration_is_believed(spectra: Path, tmp
     assert planned.details["estimated_from"] == f"what the run {first.run} took"
     other = fit(str(archive), options=options("fit.detection_sigma=9", dry_run=True, modalities=("xrd",)))
     assert other.details["estimated_from"] == "typical of this job"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_takes_the_memory_that_was_planned_for_it(tmp_path: Path) -> None:
+    """Law 6, on shards of the size that archives have by default."""
+    ray = pytest.importorskip("ray")
+    heard: list[Event] = []
+    config = load(None, ["simulate.materials=500", "simulate.samples=3", "fit.effort='fast'"])
+    job = JobOptions(config=config, workers=1, modalities=("raman",), listener=heard.append)
+    try:
+        for command in (partial(simulate, form="archive"), fit):
+            planned = command(str(tmp_path), options=replace(job, dry_run=True)).details
+            done = command(str(tmp_path), options=job).details
+            peak, estimate = done["worker_memory_bytes"], planned["estimated_worker_memory_bytes"]
+            assert estimate / 5 < peak <= 1.1 * estimate
+    finally:
+        ray.shutdown()
+    assert not [event for event in heard if isinstance(event, MemoryAbovePlan)]
