@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from spectroflow.jobs.conversions import CATALOGUE, committed, previous_catalogu
 from spectroflow.jobs.converter import ConvertProcessor, convert_layout, modality_of, planned_key, segment_id
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.sizing import sized
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import resolve
 from spectroflow.sources.manifest import read_manifest
@@ -90,7 +92,7 @@ def convert(
     if not any(table.num_rows for table in found.rows.values()):
         summary = nothing_to_do("convert", root, "every source was converted before") if first is None else first
     else:
-        plan = _plan(found, base, command, options)
+        plan = _sized(_plan(found, base, command, options), root, options, found)
         if options.dry_run:
             summary = planned("convert", plan, None, root, options)
         else:
@@ -115,9 +117,7 @@ def _carry_out(plan: Plan, root: Location, options: JobOptions, found: SourcePla
         if found is not None:
             _save_rows(found, plan, root)
 
-    processor = ConvertProcessor(root, plan.run, rows, options.config)
-    # What it reads is written by prepare(), so nothing can be measured before.
-    result = run_plan(plan, processor, root, options, prepare, measurable=False)
+    result = run_plan(plan, ConvertProcessor(root, plan.run, rows, options.config), root, options, prepare)
     entries = [
         SegmentEntry(
             id=segment_id(plan.run, group.name),
@@ -152,6 +152,17 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
             memory_bytes=(250 << 20) + 3 * shard,
         ),
     )
+
+
+def _sized(plan: Plan, root: Location, options: JobOptions, found: SourcePlan) -> Plan:
+    """Return the plan with its units and its estimate, for which some records may be read as workers would."""
+    first = min(plan.groups, key=lambda group: group.name)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Location.parse(folder)
+        part = found.rows[first.name].slice(0, first.shard_rows)
+        (run_folder(place, plan.run) / planned_key(first.name, 0)).write_bytes(_parquet(part))
+        rows = {group.name: group.rows for group in plan.groups}
+        return sized(plan, ConvertProcessor(place, plan.run, rows, options.config), root, options)
 
 
 def _save_rows(found: SourcePlan, plan: Plan, root: Location) -> None:

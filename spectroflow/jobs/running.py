@@ -22,8 +22,6 @@ def run_plan(
     root: Location,
     options: JobOptions,
     prepare: Callable[[], None],
-    *,
-    measurable: bool = True,
 ) -> RunResult:
     """Execute a plan with as many workers as the options and the amount of work ask for.
 
@@ -39,10 +37,8 @@ def run_plan(
         Of the job.
     prepare
         Writes the metadata of the arrays, once the plan is saved and before any unit.
-    measurable
-        Whether the processor can compute rows before the run has begun.
     """
-    plan = sized(plan, processor if measurable else None, root, options)
+    plan = sized(plan, processor, root, options)
     processor.resources = replace(processor.resources, memory_bytes=plan.estimate.memory_bytes)
     workers = options.workers if options.workers is not None else _workers_for(plan, options)
     least, most = workers if isinstance(workers, tuple) else (min(workers, 1), workers)

@@ -30,7 +30,7 @@ _WORKERS_ON_CLUSTER = 64
 def sized(plan: Plan, processor: Processor | None, root: Location, options: JobOptions) -> Plan:
     """Return a plan with the units and the estimate that its run will have.
 
-    A run that exists keeps its own: its markers speak of those units.
+    A run that exists keeps its own: its markers speak of those units. A plan that was sized stays as it is.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def sized(plan: Plan, processor: Processor | None, root: Location, options: JobO
     options
         ``config.engine.unit_shards`` wins over what is chosen here.
     """
+    if plan.estimate.seconds is not None:
+        return plan
     folder = run_folder(root, plan.run)
     if (folder / PLAN_NAME).exists():
         saved = load_plan(folder)

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ import zarr
 from engine_work import Numbers, content, expected_rows
 
 from spectroflow.engine import ExecuteOptions, Ledger, Resources, all_failures, execute, run_folder
+from spectroflow.engine.executor import Task
 from spectroflow.engine.preflight import Canary
 from spectroflow.engine.ray_cluster import connect
+from spectroflow.engine.ray_worker import Hand
 from spectroflow.errors import UnitError, Unreachable, UsageError
 from spectroflow.storage import Location
 
@@ -106,6 +109,33 @@ def test_workers_that_die_at_any_step_cost_their_unit_an_attempt(root, undisturb
     ledger = Ledger(run_folder(root, result.run), numbers.plan().fingerprint)
     attempts = {unit: ledger.read(unit).attempt for unit in faults}
     assert attempts == {unit: 1 if point == "after-marker" else 2 for unit, point in faults.items()}
+
+
+def test_many_small_units_share_calls_and_a_death_among_them_costs_none_twice(root):
+    """Units of milliseconds go many to a call; the driver still hears of each once, and blames the right one."""
+    numbers = Numbers(1600, shard_rows=4, fault="after-data:g0-000150:1,before-marker:g0-000290:1")
+    heard = []
+    result = run(numbers, root, listener=heard.append, verify_fraction=0.0)
+    done = [event.unit for event in heard if event.name() == "unit_done"]
+    assert sorted(done) == [unit.id for unit in numbers.plan().units()]
+    assert result.rows == expected_rows(1600)
+    retried = {event.unit for event in heard if event.name() == "unit_retried"}
+    assert retried == {"g0-000150", "g0-000290"}
+
+
+def test_a_call_is_worth_its_cost():
+    task = Task(next(Numbers(8).plan().units()), 1)
+    sent = []
+    actor = SimpleNamespace(do=SimpleNamespace(remote=lambda tasks: sent.append(len(tasks)) or len(sent)))
+    hand = Hand("worker", actor, None)
+    for pace, sizes in ((None, [1] * 40), (0.5, [1] * 40), (0.01, [5] * 8), (0.0001, [32, 8])):
+        hand.pace, hand.given, sent[:] = pace, [task] * 40, []
+        hand.calls.clear()
+        assert hand.queued == 40
+        hand.send()
+        assert sent == sizes
+        assert (hand.queued, hand.given) == (40, [])
+        assert [ref for ref, _ in hand.calls] == list(range(1, len(sizes) + 1))
 
 
 def test_records_that_kill_cost_only_themselves(root):
@@ -273,6 +303,7 @@ def test_a_cluster_of_another_version_of_ray_is_refused():
 import ray
 ray.__version__ = "1.0.0"
 from spectroflow.engine.ray_cluster import connect
+from spectroflow.engine.ray_worker import Hand
 from spectroflow.errors import Unreachable
 try:
     connect()

@@ -13,6 +13,7 @@ from spectroflow.config import load
 from spectroflow.engine import load_plan, run_folder
 from spectroflow.engine.events import Event, MemoryAbovePlan
 from spectroflow.jobs import JobOptions
+from spectroflow.jobs.convert import convert
 from spectroflow.jobs.fit import fit
 from spectroflow.jobs.simulate import simulate
 from spectroflow.storage import Location
@@ -62,6 +63,17 @@ def test_an_earlier_run_of_the_same_configuration_is_believed(spectra: Path, tmp
     assert planned.details["estimated_from"] == f"what the run {first.run} took"
     other = fit(str(archive), options=options("fit.detection_sigma=9", dry_run=True, modalities=("xrd",)))
     assert other.details["estimated_from"] == "typical of this job"
+
+
+def test_a_conversion_is_sized_by_reading_some_of_its_files(tmp_path: Path) -> None:
+    files, archive = tmp_path / "files", tmp_path / "archive"
+    simulate(str(files), form="files", options=options("simulate.samples=6", modalities=("raman",)))
+    planned = convert([str(files)], str(archive), options=options("engine.inline_rows=4", dry_run=True))
+    assert "records of this input" in planned.details["estimated_from"]
+    assert not archive.exists()
+    done = convert([str(files)], str(archive), options=options("engine.inline_rows=4"))
+    assert done.run == planned.run
+    assert done.details["units"] < -(-done.rows.total // 2), "units have more than one shard of two rows"
 
 
 @pytest.mark.ray
