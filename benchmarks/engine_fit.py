@@ -70,6 +70,7 @@ def overhead(folder: Path, *, slices: int, rows: int, earlier: Mapping[str, floa
         **total,
         "overhead_ratio": total["fit_engine_s"] / total["fit_bare_s"],
         "fit_ms_per_spectrum": 1e3 * total["fit_bare_s"] * WORKERS / total["fit_spectra"],
+        "fit_bytes_per_spectrum": watch.bytes / (slices * rows),
         "object_store_mb": max(watch.object_store_mb, earlier.get("object_store_mb", 0.0)),
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.engine_work import Copy, Nothing, layout_of
 from spectroflow.engine import Event, ExecuteOptions, execute, run_folder
+from spectroflow.engine.events import Progress, UnitDone
 from spectroflow.storage import Location
 
 WORKERS = 2
@@ -27,16 +28,17 @@ class Watch:
 
     def __init__(self) -> None:
         self.first = self.last = 0.0
-        self.units = 0
+        self.units = self.bytes = 0
         self.object_store_mb = 0.0
 
     def __call__(self, event: Event) -> None:
         """Take the time of a finished unit."""
-        if event.name() == "unit_done":
+        if isinstance(event, UnitDone):
             self.last = time.monotonic()
             self.first = self.first or self.last
             self.units += 1
-        elif event.name() == "progress":
+            self.bytes += event.bytes
+        elif isinstance(event, Progress):
             self.object_store_mb = max(self.object_store_mb, object_store_mb())
 
     @property
