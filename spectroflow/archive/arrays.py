@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BloscShuffle
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
@@ -137,7 +136,7 @@ class Layout:
                     remedy="Resume with the configuration and packages that the run began with, or delete the folder.",
                 )
 
-    def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
+    def write(self, store: LocationStore, shard: int, values: Mapping[str, Array]) -> None:
         """Write one whole shard of every array.
 
         Parameters
@@ -150,7 +149,7 @@ class Layout:
             One array of shape ``(rows of the shard, ...)`` per name.
         """
         start, stop = self.span(shard)
-        group = zarr.open_group(store, mode="r+")
+        group = store.group()
         for array in self.arrays:
             data = values[array.name]
             if data.shape != (stop - start, *array.inner):
