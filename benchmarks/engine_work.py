@@ -102,7 +102,8 @@ class Copy(Additive):
     def probe(self, unit: Unit, rows: range) -> None:
         """Compute nothing."""
 
-    def plan(self) -> Plan:
-        """Return a plan of one shard a unit."""
+    def plan(self, unit_shards: int = 1) -> Plan:
+        """Return a plan of so many shards a unit."""
         group = Group(name="copy", rows=self.rows, shard_rows=SHARD_ROWS)
-        return Plan.of(job="copy", groups=[group], payload={"source": self.source, "target": self.target})
+        payload = {"source": self.source, "target": self.target}
+        return Plan.of(job="copy", groups=[group], payload=payload, unit_shards=unit_shards)

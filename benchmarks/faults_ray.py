@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.faults_work import Sines, Tally, content, convert
 from spectroflow.engine import Event, ExecuteOptions, RunResult, faults
 from spectroflow.engine.events import Listener, ignore
-from spectroflow.engine.ray import NAMESPACE
+from spectroflow.engine.ray_cluster import NAMESPACE
 from spectroflow.storage import Location
 
 ROWS = 400

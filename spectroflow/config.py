@@ -38,7 +38,11 @@ class ArchiveConfig(Section):
 class EngineConfig(Section):
     """How units are dispatched."""
 
-    unit_shards: int = Field(default=1, gt=0, description="shards that one worker does at a time")
+    unit_shards: int | None = Field(
+        default=None,
+        gt=0,
+        description="shards that one worker does at a time; chosen for a minute of work if not given",
+    )
     attempts: int = Field(default=3, gt=0, description="times a unit is tried before its records are searched")
     unit_timeout: float = Field(default=1800.0, gt=0, description="seconds after which a unit counts as hung")
     in_flight: int = Field(default=2, gt=0, description="units queued on each worker")
@@ -46,6 +50,7 @@ class EngineConfig(Section):
         default=256, ge=0, description="jobs of at most this many rows run in this process unless --workers asks"
     )
     verify_fraction: float = Field(default=0.05, ge=0, le=1, description="share of units that are read back")
+    order: Literal["planned", "shuffled"] = Field(default="planned", description="in which order units are given out")
 
 
 class ConvertConfig(Section):

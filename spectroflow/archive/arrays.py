@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BloscShuffle
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
@@ -100,6 +99,11 @@ class Layout:
         """Number of shards."""
         return -(-self.rows // self.shard_rows)
 
+    @property
+    def total_bytes(self) -> int:
+        """Uncompressed bytes of all arrays."""
+        return self.rows * sum(array.row_bytes for array in self.arrays)
+
     def span(self, shard: int) -> tuple[int, int]:
         """Return the first row of a shard and the one after its last."""
         return shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows)
@@ -127,7 +131,7 @@ class Layout:
             except FileNotFoundError:
                 place.write_bytes(objects[key], durable=True)
 
-    def write(self, store: Store, shard: int, values: Mapping[str, Array]) -> None:
+    def write(self, store: LocationStore, shard: int, values: Mapping[str, Array]) -> None:
         """Write one whole shard of every array.
 
         Parameters
@@ -141,7 +145,7 @@ class Layout:
             points where only fill values would follow, which gives the same bytes with less work.
         """
         start, stop = self.span(shard)
-        group = zarr.open_group(store, mode="r+")
+        group = store.group()
         for array in self.arrays:
             data = values[array.name]
             if not _fits(data.shape, (stop - start, *array.inner), array):

@@ -143,8 +143,20 @@ def choose_merges(
     ]
 
 
-def compaction_plan(version: Version, merges: Sequence[Merge], config: ArchiveConfig, **fields: Any) -> Plan:
-    """Return the plan of a compaction; ``fields`` are further ones of the plan, such as ``unit_shards``."""
+def compaction_plan(
+    version: Version, merges: Sequence[Merge], config: ArchiveConfig, *, written: int = 0, **fields: Any
+) -> Plan:
+    """Return the plan of a compaction.
+
+    Parameters
+    ----------
+    version, merges, config
+        What is merged, and how the result is cut.
+    written
+        Uncompressed bytes of the result, for the estimate.
+    **fields
+        Further ones of the plan, such as ``unit_shards``.
+    """
     groups = [Group(name=merge.segment, rows=merge.rows, shard_rows=merge.shard_rows) for merge in merges]
     widest = config.shard_bytes * 4
     return Plan.of(
@@ -154,8 +166,7 @@ def compaction_plan(version: Version, merges: Sequence[Merge], config: ArchiveCo
         groups=groups,
         payload={"merges": [merge.model_dump(mode="json") for merge in merges]},
         estimate=Estimate(
-            units=sum(group.count(fields.get("unit_shards", 1)) for group in groups),
-            rows=sum(group.rows for group in groups),
+            bytes=written,
             memory_bytes=(250 << 20) + 3 * widest,
         ),
         **fields,

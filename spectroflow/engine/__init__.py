@@ -7,7 +7,7 @@ units that lack a marker, and ends with the same bytes.
 
 from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.code import code_digest
-from spectroflow.engine.event_log import EventLog, last_progress, read_events
+from spectroflow.engine.event_log import EventLog, last_event, last_progress, read_events
 from spectroflow.engine.events import Event, Listener
 from spectroflow.engine.finalize import METRICS_NAME, Totals, sweep, verify_and_merge
 from spectroflow.engine.ledger import Ledger, Marker
@@ -15,7 +15,7 @@ from spectroflow.engine.plan import Estimate, Plan, load_plan
 from spectroflow.engine.processor import Failure, Processor, Resources, UnitResult
 from spectroflow.engine.quarantine import all_failures, quarantined_units, read_failures
 from spectroflow.engine.run import ExecuteOptions, RunResult, execute, run_folder
-from spectroflow.engine.sizing import measured_seconds_per_row, seconds_per_row_of_earlier_runs, unit_shards_for
+from spectroflow.engine.sizing import Pace, earlier_pace, measured_pace, sized, unit_shards_for
 from spectroflow.engine.unit import Group, Unit
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Listener",
     "Marker",
     "Outcome",
+    "Pace",
     "Plan",
     "Processor",
     "Resources",
@@ -40,15 +41,17 @@ __all__ = [
     "Workshop",
     "all_failures",
     "code_digest",
+    "earlier_pace",
     "execute",
+    "last_event",
     "last_progress",
     "load_plan",
-    "measured_seconds_per_row",
+    "measured_pace",
     "quarantined_units",
     "read_events",
     "read_failures",
     "run_folder",
-    "seconds_per_row_of_earlier_runs",
+    "sized",
     "sweep",
     "unit_shards_for",
     "verify_and_merge",

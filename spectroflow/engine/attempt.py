@@ -17,6 +17,9 @@ from spectroflow.errors import ArchiveError
 from spectroflow.status import code_of
 from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone
 
+_WRITES_BEHIND = 2
+"""One shard is forced to disk while another is hashed, and the unit computes a third."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -91,13 +94,14 @@ class Workshop:
         faults.reach("before-data", unit.id, number)
 
         def is_done() -> bool:
-            if len(writer.written) == 1:
+            if 0 < len(writer.written) < len(writer.allowed):
                 faults.reach("between-arrays", unit.id, number)
             return ledger.is_done(unit.id)
 
-        writer = CheckedWriter(self.root, self.processor.keys(unit), is_done)
+        writer = CheckedWriter(self.root, self.processor.keys(unit), is_done, behind=_WRITES_BEHIND)
         try:
-            result = self.processor.process(unit, writer, skip)
+            with writer:
+                result = self.processor.process(unit, writer, skip)
             result = _accounted(unit, result, skip)
             faults.reach("after-data", unit.id, number)
             for key in sorted(writer.allowed - writer.written.keys()):

@@ -202,15 +202,17 @@ class Dispatcher:
     def _lost(self, report: Lost) -> None:
         """Blame the task that the worker was at; those behind it are given back.
 
-        Where that task has its marker, only its answer was lost, and nobody can tell whether the next one
-        had begun: nobody is blamed then. The next loss has another task in front, so this ends.
+        Tasks in front that have their marker have only lost their answer. Nobody can tell then whether the
+        next one had begun, so nobody is blamed. The next loss has another task in front, so this ends.
         """
-        first, *waiting = report.tasks
-        self._ready.extendleft(reversed(waiting))
-        outcome = self._recall(first.unit.id) if first.probe is None else None
-        if outcome is not None:
-            self._finished(Finished(first, outcome))
-        else:
+        tasks = deque(report.tasks)
+        answers_lost = False
+        while tasks and tasks[0].probe is None and (outcome := self._recall(tasks[0].unit.id)) is not None:
+            answers_lost = True
+            self._finished(Finished(tasks.popleft(), outcome))
+        first = tasks.popleft() if tasks and not answers_lost else None
+        self._ready.extendleft(reversed(tasks))
+        if first is not None:
             case = self._cases.setdefault(first.unit.id, Case(first.unit))
             self._died(case, first, report.reason, report.detail)
 

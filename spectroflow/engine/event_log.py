@@ -105,6 +105,12 @@ def last_progress(run_dir: Location) -> Progress | None:
     Progress is told every few seconds while a run goes on, so that the age of this event tells whether a
     driver is alive.
     """
+    found = last_event(run_dir, Progress)
+    return found if isinstance(found, Progress) else None
+
+
+def last_event(run_dir: Location, *kinds: type[Event]) -> Event | None:
+    """Return the newest event of some kinds, from the end of the log; None where it does not hold one."""
     if run_dir.is_local:
         places = [run_dir / LOG_NAME]
     else:
@@ -117,6 +123,6 @@ def last_progress(run_dir: Location) -> Progress | None:
             continue
         for line in reversed(lines):
             event = Event.from_json(line)
-            if isinstance(event, Progress):
+            if isinstance(event, kinds):
                 return event
     return None

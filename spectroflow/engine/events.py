@@ -137,6 +137,13 @@ class WorkerLost(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerReleased(Event):
+    """A worker was let go because nothing is left for it to do."""
+
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryAbovePlan(Event):
     """A worker took more memory than was planned for it; told once in a run. Both are in bytes."""
 

@@ -37,7 +37,9 @@ class Estimate(BaseModel):
     memory_bytes
         Peak resident memory of one worker.
     seconds
-        Work of one worker for all of it, or None where nobody measured.
+        Work of one worker for all of it, or None where nobody knows.
+    seconds_from
+        Where that was learned, for people to read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Estimate(BaseModel):
     bytes: int = 0
     memory_bytes: int = 0
     seconds: float | None = None
+    seconds_from: str = ""
 
 
 class Plan(BaseModel):

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import platform
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
+from spectroflow.engine.code import code_digest
 from spectroflow.engine.processor import Resources
 from spectroflow.errors import Unreachable, UsageError
 from spectroflow.storage import Location
 
 CANARY_FOLDER = "canary"
+
+_DECIDE_CONTENT = ("ray", "numpy", "scipy", "numba", "zarr", "numcodecs", "pyarrow", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +82,21 @@ def require_shareable(root: Location) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return what must be the same on the driver and on each worker."""
-    import numpy
-    import zarr
-
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "numpy": numpy.__version__,
-        "zarr": zarr.__version__,
-    }
+    """Return what must be the same on the driver and on each worker: Python, packages and this code."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "spectroflow": code_digest()[:12]}
+    for package in _DECIDE_CONTENT:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def require_same_environment(driver: dict[str, str], worker: dict[str, str], node: str) -> None:
     """Raise :class:`Unreachable` where a worker has another version of something that decides content."""
-    for name, version in driver.items():
-        if worker.get(name) != version:
+    for name in sorted(driver.keys() | worker.keys()):
+        mine, theirs = driver.get(name, "none"), worker.get(name, "none")
+        if mine != theirs:
             raise Unreachable(
-                f"the node {node} has {name} {worker.get(name)}, the driver has {version}",
+                f"the node {node} has {name} {theirs}, the driver has {mine}",
                 remedy="Install the same packages on every node, or use one container image.",
             )
 

@@ -45,12 +45,10 @@ class ExecuteOptions:
         How many must be ready before work begins.
     backend
         ``auto`` takes this process for small work and Ray otherwise.
-    in_flight, attempts, unit_timeout, verify_fraction, inline_rows
+    in_flight, attempts, unit_timeout, verify_fraction, inline_rows, order
         See :class:`spectroflow.config.EngineConfig`.
     max_condemned
         Most rows of one unit that may be given up because they end their process.
-    order
-        ``shuffled`` gives units out in a random order.
     """
 
     workers: int | None = None
@@ -74,6 +72,7 @@ class ExecuteOptions:
             unit_timeout=config.unit_timeout,
             verify_fraction=config.verify_fraction,
             inline_rows=config.inline_rows,
+            order=config.order,
             **changes,
         )
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 from spectroflow.engine.finalize import METRICS_NAME
+from spectroflow.engine.plan import PLAN_NAME, Plan
 from spectroflow.engine.processor import Processor
-from spectroflow.engine.run import RUNS_FOLDER
+from spectroflow.engine.run import run_folder
 from spectroflow.engine.unit import Group, Unit
 from spectroflow.storage import Location
 
@@ -51,25 +54,66 @@ def unit_shards_for(
     return max(1, min(for_target, for_balance))
 
 
-def seconds_per_row_of_earlier_runs(root: Location, job: str) -> float | None:
-    """Return the work of one worker for one row in the newest complete run of a job, or None."""
-    newest: tuple[float, float] | None = None
-    for name in (root / RUNS_FOLDER).list():
-        if not name.startswith(f"{job}-"):
-            continue
-        place = root / RUNS_FOLDER / name / METRICS_NAME
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The work of one worker for one row, in seconds, and where that was learned."""
+
+    seconds_per_row: float
+    source: str
+
+
+def sized(plan: Plan, pace: Pace, *, workers: int, unit_shards: int | None = None) -> Plan:
+    """Return a plan whose units and estimate follow from a pace.
+
+    Parameters
+    ----------
+    plan
+        Of one shard a unit. The result has the same fingerprint: neither units nor estimates decide content.
+    pace
+        What a row takes.
+    workers
+        How many there will be.
+    unit_shards
+        What the user asked for; None to choose.
+    """
+    chosen = unit_shards or unit_shards_for(plan.groups, pace.seconds_per_row, workers=workers)
+    cut = plan.model_copy(update={"unit_shards": chosen})
+    estimate = plan.estimate.model_copy(
+        update={
+            "units": cut.unit_count,
+            "rows": plan.rows,
+            "seconds": float(f"{pace.seconds_per_row * plan.rows:.3g}"),
+            "seconds_from": pace.source,
+        }
+    )
+    return cut.model_copy(update={"estimate": estimate})
+
+
+def earlier_pace(root: Location, runs: Iterable[str], config: Mapping[str, Any]) -> Pace | None:
+    """Return the pace of the first of these runs that is complete and had this configuration, or None.
+
+    Parameters
+    ----------
+    root
+        The archive.
+    runs
+        Names of runs of the same job, the newest first; few, since each is read.
+    config
+        The ``config`` of the plan that is to be made.
+    """
+    for run in runs:
+        folder = run_folder(root, run)
         try:
-            saved = json.loads(place.read_bytes())
-            rate = float(saved["work_seconds"]) / int(saved["rows"]["total"])
-            moment = place.info().modified
+            if json.loads((folder / PLAN_NAME).read_bytes())["config"] != config:
+                continue
+            saved = json.loads((folder / METRICS_NAME).read_bytes())
+            return Pace(float(saved["work_seconds"]) / int(saved["rows"]["total"]), f"what the run {run} took")
         except (FileNotFoundError, ValueError, KeyError, TypeError, ZeroDivisionError):
             continue
-        if newest is None or moment > newest[0]:
-            newest = (moment, rate)
-    return newest[1] if newest else None
+    return None
 
 
-def measured_seconds_per_row(processor: Processor, unit: Unit, *, budget: float = 3.0) -> float | None:
+def measured_pace(processor: Processor, unit: Unit, *, budget: float = 3.0) -> Pace | None:
     """Measure the work of one row by probing some, in a process of its own.
 
     A row that kills or hangs costs that process only; None is returned then.
@@ -85,11 +129,14 @@ def measured_seconds_per_row(processor: Processor, unit: Unit, *, budget: float 
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_measure, args=(processor, unit, budget, sender), daemon=True)
+    child = context.Process(target=_measure, args=(processor, unit, budget, sender))
     child.start()
     sender.close()
     try:
-        return float(receiver.recv()) if receiver.poll(60 + 4 * budget) else None
+        if not receiver.poll(60 + 4 * budget):
+            return None
+        rows, seconds = receiver.recv()
+        return Pace(seconds / rows, f"{rows} records of this input, computed on this machine")
     except EOFError:
         return None
     finally:
@@ -108,4 +155,4 @@ def _measure(processor: Processor, unit: Unit, budget: float, sender: Connection
         processor.probe(unit, rows)
         done += len(rows)
         size *= 2
-    sender.send((time.monotonic() - began) / max(1, done))
+    sender.send((done, time.monotonic() - began))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -26,6 +27,7 @@ from spectroflow.jobs.convert_progress import ReadingProgress, looking, work_of
 from spectroflow.jobs.converter import ConvertProcessor, convert_layout, modality_of, planned_key, segment_id
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
+from spectroflow.jobs.sizing import sized
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import resolve
 from spectroflow.sources.manifest import read_manifest
@@ -96,9 +98,9 @@ def convert(
     if not any(table.num_rows for table in found.rows.values()):
         summary = nothing_to_do("convert", root, "every source was converted before") if first is None else first
     else:
-        plan = _plan(found, base, command, options)
+        plan = _sized(_plan(found, base, command, options), root, options, found)
         if options.dry_run:
-            summary = planned("convert", plan, root)
+            summary = planned("convert", plan, None, root, options)
         else:
             unsaved = [found]
             del found  # saved and let go before the first unit: a large plan is not to stay in memory beside the work
@@ -154,7 +156,6 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
         base_version=base.number,
         config=_content(config),
         groups=groups,
-        unit_shards=config.engine.unit_shards,
         payload={
             "catalogues": list(base.catalogues),
             "replaced": list(found.replaced),
@@ -162,12 +163,21 @@ def _plan(found: SourcePlan, base: Version, command: dict[str, Any], options: Jo
         },
         digests={"code": code_digest(), **{name: _table_digest(found.rows[name]) for name in counts}},
         estimate=Estimate(
-            units=sum(group.count(config.engine.unit_shards) for group in groups),
-            rows=sum(counts.values()),
-            bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts.values()),
+            bytes=sum(layout.total_bytes for layout in layouts.values()),
             memory_bytes=(250 << 20) + 3 * shard,
         ),
     )
+
+
+def _sized(plan: Plan, root: Location, options: JobOptions, found: SourcePlan) -> Plan:
+    """Return the plan with its units and its estimate, for which some records may be read as workers would."""
+    first = min(plan.groups, key=lambda group: group.name)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Location.parse(folder)
+        part = found.rows[first.name].slice(0, first.shard_rows)
+        (run_folder(place, plan.run) / planned_key(first.name, 0)).write_bytes(_parquet(part))
+        rows = {group.name: group.rows for group in plan.groups}
+        return sized(plan, ConvertProcessor(place, plan.run, rows, options.config), root, options)
 
 
 def _save_rows(found: SourcePlan, plan: Plan, root: Location) -> None:

@@ -120,9 +120,9 @@ def evaluate(
     summary = Summary("evaluate", status="nothing to do")
     if missing:
         plan = _plan(opened, missing, target, options)
-        if options.dry_run:
-            return planned("evaluate", plan, opened.root)
         summary = _carry_out(opened, model, missing, plan, protocol, options)
+        if options.dry_run:
+            return summary
         opened = Archive(opened.root)
     directions = _figures(opened, judgements, options)
     (model / METRICS).write_bytes(json.dumps(_told(opened, protocol, directions), indent=1).encode())
@@ -150,8 +150,10 @@ def _carry_out(
         judgements,
         options.config,
         options.where,
-        Resources(gpus=gpus_wanted(), memory_bytes=plan.estimate.memory_bytes),
+        Resources(gpus=gpus_wanted()),
     )
+    if options.dry_run:
+        return planned("evaluate", plan, processor, opened.root, options)
 
     def prepare() -> None:
         for name, judgement in judgements.items():
@@ -212,12 +214,9 @@ def _plan(opened: Archive, judgements: dict[str, Judgement], model: str, options
         base_version=opened.version.number,
         config={"modality": options.config.modality, "batch": options.config.transfer.batch},
         groups=groups,
-        unit_shards=options.config.engine.unit_shards,
         payload={"where": options.where},
         digests={"code": code_digest()},
         estimate=Estimate(
-            units=sum(group.count(options.config.engine.unit_shards) for group in groups),
-            rows=sum(group.rows for group in groups),
             bytes=sum(group.rows for group in groups) * len(SCORES) * 4,
             memory_bytes=2 << 30,
         ),

@@ -44,7 +44,7 @@ class FitProcessor(AdditiveMetrics):
     root: Location
     segments: dict[str, SegmentEntry]
     config: Config
-    resources: Resources = field(default_factory=lambda: Resources(memory_bytes=700 << 20))
+    resources: Resources = field(default_factory=Resources)
 
     def setup(self) -> None:
         """Load the compiled kernels before the first unit's clock starts."""
@@ -202,9 +202,9 @@ def fit(archive: str, *, options: JobOptions) -> Summary:
     if not layers:
         return nothing_to_do("fit", opened.root, "every segment has lines of this configuration")
     plan = _plan(opened, layers, digests, options)
-    if options.dry_run:
-        return planned("fit", plan, opened.root)
     processor = FitProcessor(opened.root, layers, options.config)
+    if options.dry_run:
+        return planned("fit", plan, processor, opened.root, options)
     result = run_plan(
         plan, processor, opened.root, options, lambda: _create_layers(opened.root, layers, options.config, modalities)
     )
@@ -219,19 +219,16 @@ def fit(archive: str, *, options: JobOptions) -> Summary:
 def _plan(opened: Archive, layers: dict[str, SegmentEntry], digests: dict[str, str], options: JobOptions) -> Plan:
     groups = [Group(name=name, rows=seg.rows, shard_rows=seg.shard_rows) for name, seg in layers.items()]
     layouts = [layer_layout(name, segment, options.config) for name, segment in layers.items()]
-    written = sum(layout.rows * sum(array.row_bytes for array in layout.arrays) for layout in layouts)
+    written = sum(layout.total_bytes for layout in layouts)
     return Plan.of(
         job="fit",
         command={"archive": str(opened.root), "modalities": list(options.modalities)},
         base_version=opened.version.number,
         config={"fit": options.config.fit.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
-        unit_shards=options.config.engine.unit_shards,
         payload={"segments": {name: segment.id for name, segment in layers.items()}},
         digests={"code": code_digest(), "modalities": digest(digests)},
         estimate=Estimate(
-            units=sum(group.count(options.config.engine.unit_shards) for group in groups),
-            rows=sum(group.rows for group in groups),
             bytes=written,
             memory_bytes=(400 << 20) + 8 * options.config.archive.shard_bytes,
         ),

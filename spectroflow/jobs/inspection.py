@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from spectroflow import status as codes
 from spectroflow.archive import Archive, latest_version, version_numbers
+from spectroflow.engine.event_log import last_event
+from spectroflow.engine.events import Progress, RunFinished, RunStopped
 from spectroflow.engine.ledger import Ledger
 from spectroflow.engine.plan import PLAN_NAME, Plan, load_plan
 from spectroflow.engine.quarantine import all_failures
@@ -17,6 +20,9 @@ from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.storage import Location
 
 SHOWN_FAILURES = 20
+
+_ALIVE_SECONDS = 120.0
+"""A driver that has told nothing for so long is not called running; it tells of itself after every unit."""
 
 
 def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
@@ -53,6 +59,7 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
     lines = [
         f"{entry['run']}: {entry['state']}, {entry['units_done']} of {entry['units']} units, "
         f"{entry['rows']['ok']:,} ok, {entry['rows']['failed']:,} failed, {entry['rows']['skipped']:,} skipped"
+        + _sentence(entry)
         for entry in tables
     ]
     bad = [f for f in failures if codes.outcome_of(codes.code_of(f["code"])) == "failed"]
@@ -83,8 +90,15 @@ def _run_state(plan: Plan, run: Location, committed: bool, version: int) -> dict
     outcomes: Counter[str] = Counter()
     for name, number in counts.items():
         outcomes[codes.outcome_of(codes.code_of(name))] += number
-    complete = f"complete, not in version {version}" if len(done) == plan.unit_count else "unfinished"
-    state = "committed" if committed else complete
+    told = last_event(run, Progress, RunStopped, RunFinished)
+    if committed:
+        state = "committed"
+    elif len(done) == plan.unit_count:
+        state = f"complete, not in version {version}"
+    elif isinstance(told, Progress) and time.time() - told.time < _ALIVE_SECONDS:
+        state = "running"
+    else:
+        state = "unfinished"
     return {
         "run": plan.run,
         "job": plan.job,
@@ -98,7 +112,22 @@ def _run_state(plan: Plan, run: Location, committed: bool, version: int) -> dict
             "failed": outcomes["failed"],
             "skipped": outcomes["skipped"],
         },
+        "told": told.to_json() if told is not None else None,
     }
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    """Return what a run that is not committed last said of itself."""
+    told = entry["told"]
+    if entry["state"] == "committed" or told is None:
+        return ""
+    if told["event"] == RunStopped.name():
+        return f"; stopped: {told['reason']}"
+    if told["event"] != Progress.name():
+        return ""
+    rate = f" at {told['rows_per_second']:,.1f} records/s" if told["rows_per_second"] else ""
+    left = f", {told['eta_seconds']:,.0f} s left" if told["eta_seconds"] is not None else ""
+    return f"; {told['workers']} workers{rate}{left}, told {max(0.0, time.time() - told['time']):,.0f} s ago"
 
 
 def inspect(path: str) -> Summary:

@@ -19,6 +19,7 @@ from spectroflow.archive.compact import (
 )
 from spectroflow.archive.findings import Examined, Finding
 from spectroflow.archive.gc import collect
+from spectroflow.archive.merging import merged_layouts
 from spectroflow.archive.restore import list_versions, restore_version
 from spectroflow.archive.verify import verify as examine
 from spectroflow.errors import ArchiveError, UsageError
@@ -105,12 +106,13 @@ def compact(archive: str, *, options: JobOptions) -> Summary:
         merges = [merge for merge in merges if merge.modality in options.modalities]
     if not merges:
         return nothing_to_do("compact", opened.root, "there are no small segments that belong together")
-    plan = compaction_plan(opened.version, merges, config, unit_shards=options.config.engine.unit_shards)
+    layouts = [layout for merge in merges for _, layout, _ in merged_layouts(opened.root, merge, config)]
+    plan = compaction_plan(opened.version, merges, config, written=sum(layout.total_bytes for layout in layouts))
+    processor = merge_processor(opened.root, merges, config)
     if options.dry_run:
-        summary = planned("compact", plan, opened.root)
+        summary = planned("compact", plan, processor, opened.root, options)
         summary.lines += [_sentence(merge, "would become") for merge in merges]
         return summary
-    processor = merge_processor(opened.root, merges, config)
     result = run_plan(plan, processor, opened.root, options, lambda: prepare_merges(opened.root, merges, config))
     version = commit_merges(opened.root, merges, plan.run, result.metrics["ok"])
     done = [merge for merge in merges if any(entry.id == merge.segment for entry in version.segments)]

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from spectroflow.engine.plan import Plan
 from spectroflow.engine.processor import Processor
 from spectroflow.engine.run import ExecuteOptions, RunResult, execute
 from spectroflow.jobs.options import JobOptions
+from spectroflow.jobs.sizing import available_cores, sized
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.storage import Location
 
 
 def run_plan(
-    plan: Plan, processor: Processor, root: Location, options: JobOptions, prepare: Callable[[], None]
+    plan: Plan,
+    processor: Processor,
+    root: Location,
+    options: JobOptions,
+    prepare: Callable[[], None],
 ) -> RunResult:
     """Execute a plan with as many workers as the options and the amount of work ask for.
 
-    ``prepare`` writes the metadata of the arrays, once the plan is saved and before any unit.
+    Parameters
+    ----------
+    plan
+        What to do; how it is cut into units is decided here.
+    processor
+        How to do it. A worker asks for the memory of the plan's estimate.
+    root
+        Where the run is.
+    options
+        Of the job.
+    prepare
+        Writes the metadata of the arrays, once the plan is saved and before any unit.
     """
+    plan = sized(plan, processor, root, options)
+    processor.resources = replace(processor.resources, memory_bytes=plan.estimate.memory_bytes)
     workers = options.workers if options.workers is not None else _workers_for(plan, options)
     least, most = workers if isinstance(workers, tuple) else (min(workers, 1), workers)
     return execute(
@@ -40,13 +59,14 @@ def _workers_for(plan: Plan, options: JobOptions) -> int:
     """
     if plan.rows <= options.config.engine.inline_rows or plan.unit_count < 2:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return plan.unit_count if "RAY_ADDRESS" in os.environ else min(cores, plan.unit_count)
+    return plan.unit_count if "RAY_ADDRESS" in os.environ else min(available_cores(), plan.unit_count)
 
 
-def planned(command: str, plan: Plan, output: Location) -> Summary:
-    """Return what ``--dry-run`` shows."""
+def planned(command: str, plan: Plan, processor: Processor | None, output: Location, options: JobOptions) -> Summary:
+    """Return what ``--dry-run`` shows; ``processor`` is None where it can compute nothing before the run."""
+    plan = sized(plan, processor, output, options)
     estimate = plan.estimate
+    seconds = estimate.seconds or 0.0
     return Summary(
         command,
         run=plan.run,
@@ -55,14 +75,18 @@ def planned(command: str, plan: Plan, output: Location) -> Summary:
         output=str(output),
         details={
             "units": plan.unit_count,
+            "unit_shards": plan.unit_shards,
             "estimated_bytes": estimate.bytes,
             "estimated_worker_memory_bytes": estimate.memory_bytes,
+            "estimated_work_seconds": seconds,
+            "estimated_from": estimate.seconds_from,
             "groups": [group.model_dump() for group in plan.groups],
         },
         lines=[
             f"would do {plan.rows:,} records in {plan.unit_count:,} units of at most {plan.unit_shards} shards",
             f"would write at most {estimate.bytes / 1e6:,.1f} MB before compression",
             f"a worker would need about {estimate.memory_bytes / 1e6:,.0f} MB",
+            f"one worker would take about {seconds:,.0f} s for all of it ({estimate.seconds_from})",
         ],
     )
 
@@ -84,7 +108,13 @@ def finished(command: str, result: RunResult, output: Location, options: JobOpti
         rows=rows,
         seconds=result.seconds,
         output=str(output),
-        details={"codes": result.codes, "units": result.units, "resumed_units": result.resumed_units, **details},
+        details={
+            "codes": result.codes,
+            "units": result.units,
+            "resumed_units": result.resumed_units,
+            "worker_memory_bytes": result.worker_memory,
+            **details,
+        },
         lines=lines,
     )
 

@@ -143,18 +143,16 @@ def _simulate_archive(out: str, chosen: tuple[str, ...], options: JobOptions) ->
         base_version=latest_version(root).number,
         config={"simulate": config.simulate.model_dump(mode="json"), "modality": config.modality},
         groups=groups,
-        unit_shards=config.engine.unit_shards,
         digests={"code": code_digest()},
         estimate=Estimate(
-            units=sum(group.count(config.engine.unit_shards) for group in groups),
-            rows=sum(counts.values()),
-            bytes=sum(layout.rows * sum(array.row_bytes for array in layout.arrays) for layout in layouts.values()),
+            bytes=sum(layout.total_bytes for layout in layouts.values()),
             memory_bytes=(300 << 20) + 4 * config.archive.shard_bytes,
         ),
     )
-    if options.dry_run:
-        return planned("simulate", plan, root)
     segments = {name: f"{plan.run}-{name}" for name in chosen}
+    processor = SimulateProcessor(segments, config)
+    if options.dry_run:
+        return planned("simulate", plan, processor, root, options)
     earlier = {entry.run for entry in latest_version(root).segments}
     if plan.run in earlier:
         return nothing_to_do("simulate", root, "this archive was simulated before")
@@ -168,7 +166,7 @@ def _simulate_archive(out: str, chosen: tuple[str, ...], options: JobOptions) ->
             layout = segment_layout(segment, counts[name], modalities[name], config.archive)
             create_segment(root, layout, modalities[name], "simulated")
 
-    result = run_plan(plan, SimulateProcessor(segments, config), root, options, prepare)
+    result = run_plan(plan, processor, root, options, prepare)
     entries = [
         SegmentEntry(
             id=segments[name],

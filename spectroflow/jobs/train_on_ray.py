@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from spectroflow.engine.events import Event
-from spectroflow.engine.ray import connect
+from spectroflow.engine.ray_cluster import connect
 from spectroflow.errors import ModelError, SpectroFlowError, Unreachable
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.train import LocationHooks, NetworkProgress, device

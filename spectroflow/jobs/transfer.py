@@ -70,7 +70,7 @@ class TransferProcessor(AdditiveMetrics):
     tasks: dict[str, Task]
     config: Config
     where: str | None = None
-    resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
+    resources: Resources = field(default_factory=Resources)
     _generator: Generator | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
     _direction: tuple[str, str] | None = field(default=None, repr=False)
@@ -266,9 +266,6 @@ def transfer(
     if not tasks:
         return nothing_to_do("transfer", target_root, "everything was generated before by this model")
     plan = _plan(opened, target_root, tasks, model_digest, model, options)
-    if options.dry_run:
-        return planned("transfer", plan, target_root)
-    gpus = gpus_wanted()
     processor = TransferProcessor(
         opened.root,
         opened.version.number,
@@ -277,8 +274,10 @@ def transfer(
         tasks,
         options.config,
         options.where,
-        Resources(gpus=gpus, memory_bytes=plan.estimate.memory_bytes),
+        Resources(gpus=gpus_wanted()),
     )
+    if options.dry_run:
+        return planned("transfer", plan, processor, target_root, options)
     result = run_plan(
         plan, processor, target_root, options, lambda: _create(target_root, tasks, opened, model_digest, options)
     )
@@ -344,13 +343,10 @@ def _plan(
         base_version=opened.version.number,
         config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
-        unit_shards=options.config.engine.unit_shards,
         payload={"where": options.where},
         digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
-            units=sum(group.count(options.config.engine.unit_shards) for group in groups),
-            rows=sum(group.rows for group in groups),
-            bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts),
+            bytes=sum(layout.total_bytes for layout in layouts),
             memory_bytes=(900 << 20) + 6 * shard,
         ),
     )

@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -58,24 +61,50 @@ class CheckedWriter:
     is_done
         Asked before each write, and on local disks again before it gets its name; once it is true nothing
         more is written.
+    behind
+        How many writes may go on in threads while the unit computes what it writes next; 0 for none. Hashing,
+        writing and forcing to disk all leave Python free, so that they cost a unit of many shards almost no time.
 
     Notes
     -----
     Between the last question and the write another worker may still finish the unit: on local disks that
-    is the renaming of one file, on object storage one request on its way. Both then write the bytes of the same
-    unit, which are equal by law 3, so the window is harmless unless the code or the machine differs
-    between the two; ``verify`` finds out.
+    is the renaming of one file, on object storage the requests on their way, ``behind`` of them at most and one more.
+    Both then write the bytes of the same unit, which are equal by law 3, so the window is harmless unless the
+    code or the machine differs between the two; ``verify`` finds out.
     """
 
-    def __init__(self, root: Location, allowed: frozenset[str], is_done: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        root: Location,
+        allowed: frozenset[str],
+        is_done: Callable[[], bool] = lambda: False,
+        *,
+        behind: int = 0,
+    ) -> None:
         self.root = root
         self.allowed = allowed
         self.written: dict[str, Written] = {}
         self._is_done = is_done
         self._lock = threading.Lock()
+        self._behind = behind
+        self._threads: ThreadPoolExecutor | None = None
+        self._pending: dict[str, Future[None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        wait(self._pending.values())
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+        if error is None:
+            self.settle()
 
     def put(self, key: str, data: bytes | memoryview) -> None:
-        """Write one whole object.
+        """Write one whole object. Where writes go on behind, ``data`` must not change afterwards.
 
         Raises
         ------
@@ -86,14 +115,31 @@ class CheckedWriter:
         """
         self._require(key)
         self.require_open(key)
-        record = Written.of(data)
-        (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
+        if not self._behind:
+            self._write(key, data)
+            return
+        while key in self._pending or len(self._pending) >= self._behind:
+            self._settle_oldest()
         with self._lock:
-            self.written[key] = record
+            self._threads = self._threads or ThreadPoolExecutor(self._behind, "write-behind")
+            self._pending[key] = self._threads.submit(self._write, key, data)
+
+    def settle(self) -> None:
+        """Return once everything that was put is written; raise what a write raised."""
+        while self._pending:
+            self._settle_oldest()
+
+    def _settle_oldest(self) -> None:
+        with self._lock:
+            key = next(iter(self._pending), None)
+            oldest = None if key is None else self._pending.pop(key)
+        if oldest is not None:
+            oldest.result()
 
     def discard(self, key: str) -> None:
         """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
         self._require(key)
+        self.settle()
         self.require_open(key)
         (self.root / key).delete()
         with self._lock:
@@ -107,6 +153,12 @@ class CheckedWriter:
         """Raise :class:`UnitAlreadyDone` where another worker finished the unit."""
         if self._is_done():
             raise UnitAlreadyDone("another worker finished this unit", where=key)
+
+    def _write(self, key: str, data: bytes | memoryview) -> None:
+        record = Written.of(data)
+        (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
+        with self._lock:
+            self.written[key] = record
 
     def _require(self, key: str) -> None:
         if key not in self.allowed:
@@ -139,8 +191,10 @@ class CheckedStore(LocationStore):
     ) -> Buffer | None:
         """Return the bytes of a key; None for one that the unit owns and has not written yet."""
         full = f"{self._prefix}/{key}"
-        if full in self._writer.allowed and full not in self._writer.written:
-            return None
+        if full in self._writer.allowed:
+            await self._do(self._writer.settle)
+            if full not in self._writer.written:
+                return None
         return await super().get(key, prototype, byte_range)
 
     def put(self, key: str, data: bytes | memoryview) -> None:

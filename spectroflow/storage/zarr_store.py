@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
+import zarr
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.buffer.core import default_buffer_prototype
@@ -30,6 +31,13 @@ class LocationStore(Store):
     def __init__(self, root: Location, *, read_only: bool = False) -> None:
         super().__init__(read_only=read_only)
         self.root = root
+        self._opened: zarr.Group | None = None
+
+    def group(self) -> zarr.Group:
+        """Return the group at the root, opened once: metadata are written before any unit and never change."""
+        if self._opened is None:
+            self._opened = zarr.open_group(self, mode="r" if self.read_only else "r+")
+        return self._opened
 
     def with_read_only(self, read_only: bool = False) -> LocationStore:
         """Return the same store, with or without the right to write."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from spectroflow.engine import Failure, Group, Plan, Resources, Unit, UnitResult
+from spectroflow.engine import Failure, Group, Plan, Resources, Unit, UnitResult, preflight
 from spectroflow.engine.faults import VARIABLE
 from spectroflow.status import code_of
 from spectroflow.storage import CheckedWriter, Location, LocationStore
@@ -37,6 +37,7 @@ class Numbers:
     misbehave: dict[int, str] = field(default_factory=dict)
     once: str = ""
     slow: float = 0.0
+    slow_rows: dict[int, float] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     setup_error: str = ""
     fault: str = ""
@@ -47,6 +48,8 @@ class Numbers:
             Path(self.cgroup, "cgroup.procs").write_text(str(os.getpid()))
         if self.fault:
             os.environ[VARIABLE] = self.fault
+        if self.setup_error == "other package":
+            preflight.version = lambda package: "0.0"
         if self.setup_error == "raise":
             raise ValueError("the model cannot be loaded")
         if self.setup_error == "die":
@@ -61,6 +64,7 @@ class Numbers:
         group = zarr.open_group(writer.zarr_store(f"segments/{unit.group}/spectra.zarr"), mode="r+")
         if self.slow:
             time.sleep(self.slow)
+        time.sleep(sum(self.slow_rows.get(row, 0.0) for row in unit.rows))
         codes: dict[str, int] = {}
         failures = []
         values = np.full((len(unit), POINTS), np.nan, "float32")

@@ -59,3 +59,21 @@ def test_a_node_joins_and_dies_and_nothing_changes(cluster, tmp_path):
     assert max(e.workers for e in heard if e.name() == "progress") == 2
     assert result.rows == expected_rows(400)
     assert content(root) == content(quiet)
+
+
+def test_a_range_of_workers_waits_for_its_lower_end_and_grows_to_what_there_is(cluster, tmp_path):
+    root, heard = Location.parse(tmp_path), []
+
+    def listen(event):
+        heard.append(event)
+        if event.name() == "worker_started" and len(cluster.worker_nodes) == 0:
+            cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
+
+    numbers = Numbers(200, slow=0.3)
+    options = ExecuteOptions(backend="ray", workers=64, least_workers=2)
+    result = execute(numbers.plan(), numbers, root, options=options, prepare=numbers.prepare(root), listener=listen)
+    names = [event.name() for event in heard]
+    assert names[: names.index("unit_started")].count("worker_started") >= 2
+    assert names.count("worker_started") == 3
+    assert "worker_lost" not in names
+    assert result.rows == expected_rows(200)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectroflow.engine import EventLog, ExecuteOptions, Resources, execute, read_events, run_folder
-from spectroflow.engine.event_log import last_progress
+from spectroflow.engine.event_log import last_event, last_progress
 from spectroflow.engine.events import Event, MemoryAbovePlan, Progress, UnitDone, UnitRetried, UnitStarted, WorkerLost
 from spectroflow.engine.progress import ProgressMeter
 from spectroflow.storage import Location
@@ -70,6 +70,8 @@ def test_the_last_progress_is_found_without_reading_the_whole_log(tmp_path, wher
     found = last_progress(run_dir)
     assert found is not None
     assert found.units_done == 1999
+    assert isinstance(last_event(run_dir, Progress, UnitDone), UnitDone)
+    assert last_event(run_dir, WorkerLost) is None
 
 
 def test_progress_counts_and_estimates_from_recent_work():
@@ -131,5 +133,6 @@ def test_names_of_events_are_stable():
         "unit_searched",
         "unit_started",
         "worker_lost",
+        "worker_released",
         "worker_started",
     }

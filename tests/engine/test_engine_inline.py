@@ -261,6 +261,7 @@ def test_output_that_does_not_read_back_is_found_before_the_marker(root, monkeyp
 
     def lossy(self, key, data):
         honest(self, key, data)
+        self.settle()
         if key.endswith("values/c/3/0") and not lost:
             lost.append(key)
             (self.root / key).write_bytes(bytes(data)[:-1] + b"?")

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ import zarr
 from engine_work import Numbers, content, expected_rows
 
 from spectroflow.engine import ExecuteOptions, Ledger, Resources, all_failures, execute, run_folder
+from spectroflow.engine.executor import Task
 from spectroflow.engine.preflight import Canary
-from spectroflow.engine.ray import connect
+from spectroflow.engine.ray_cluster import connect
+from spectroflow.engine.ray_worker import Hand
 from spectroflow.errors import UnitError, Unreachable, UsageError
 from spectroflow.storage import Location
 
@@ -106,6 +109,33 @@ def test_workers_that_die_at_any_step_cost_their_unit_an_attempt(root, undisturb
     ledger = Ledger(run_folder(root, result.run), numbers.plan().fingerprint)
     attempts = {unit: ledger.read(unit).attempt for unit in faults}
     assert attempts == {unit: 1 if point == "after-marker" else 2 for unit, point in faults.items()}
+
+
+def test_many_small_units_share_calls_and_a_death_among_them_costs_none_twice(root):
+    """Units of milliseconds go many to a call; the driver still hears of each once, and blames the right one."""
+    numbers = Numbers(1600, shard_rows=4, fault="after-data:g0-000150:1,before-marker:g0-000290:1")
+    heard = []
+    result = run(numbers, root, listener=heard.append, verify_fraction=0.0)
+    done = [event.unit for event in heard if event.name() == "unit_done"]
+    assert sorted(done) == [unit.id for unit in numbers.plan().units()]
+    assert result.rows == expected_rows(1600)
+    retried = {event.unit for event in heard if event.name() == "unit_retried"}
+    assert retried == {"g0-000150", "g0-000290"}
+
+
+def test_a_call_is_worth_its_cost():
+    task = Task(next(Numbers(8).plan().units()), 1)
+    sent = []
+    actor = SimpleNamespace(do=SimpleNamespace(remote=lambda tasks: sent.append(len(tasks)) or len(sent)))
+    hand = Hand("worker", actor, None)
+    for pace, sizes in ((None, [1] * 40), (0.5, [1] * 40), (0.01, [5] * 8), (0.0001, [32, 8])):
+        hand.pace, hand.given, sent[:] = pace, [task] * 40, []
+        hand.calls.clear()
+        assert hand.queued == 40
+        hand.send()
+        assert sent == sizes
+        assert (hand.queued, hand.given) == (40, [])
+        assert [ref for ref, _ in hand.calls] == list(range(1, len(sizes) + 1))
 
 
 def test_records_that_kill_cost_only_themselves(root):
@@ -217,7 +247,7 @@ def test_workers_that_never_come_are_given_up(root, monkeypatch):
 @pytest.mark.slow
 def test_metrics_of_a_run_reach_prometheus(root):
     """What Prometheus would scrape from this node's metrics agent adds up to the rows of the run."""
-    result = run(Numbers(61), root)
+    result = run(Numbers(61, seed=11), root)  # No other test has a run of this name: counters go on through runs.
     port = ray.nodes()[0]["MetricsExportPort"]
     wanted = {"ok": result.rows["ok"], "failed": result.rows["failed"], "skipped": result.rows["skipped"]}
     found: dict[str, float] = {}
@@ -249,6 +279,52 @@ def test_storage_that_a_node_does_not_see_is_refused(root):
     canary.require_answer("worker", "node")
     with pytest.raises(Unreachable, match="does not arrive at the driver"):
         canary.require_answer("another", "node")
+
+
+def test_a_folder_that_only_the_driver_has_is_refused(tmp_path):
+    """The path leads through a folder that this process alone has open, as a disk of one node would."""
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        root = Location.parse(f"/proc/self/fd/{handle}/archive")
+        with pytest.raises(Unreachable, match="does not see what the driver wrote") as caught:
+            run(Numbers(61), root)
+    finally:
+        os.close(handle)
+    assert caught.value.exit_code == 6
+
+
+def test_workers_with_other_packages_are_refused(root):
+    with pytest.raises(Unreachable, match=r"has numba 0\.0, the driver has"):
+        run(Numbers(61, setup_error="other package"), root)
+
+
+def test_a_cluster_of_another_version_of_ray_is_refused():
+    code = """
+import ray
+ray.__version__ = "1.0.0"
+from spectroflow.engine.ray_cluster import connect
+from spectroflow.engine.ray_worker import Hand
+from spectroflow.errors import Unreachable
+try:
+    connect()
+except Unreachable as error:
+    print(error, error.remedy)
+"""
+    environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    child = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=True, capture_output=True)
+    assert b"Version mismatch" in child.stdout
+    assert b"the same versions of Ray and Python" in child.stdout
+
+
+def test_a_worker_without_work_is_let_go_while_another_goes_on(root, undisturbed, monkeypatch):
+    monkeypatch.setattr("spectroflow.engine.ray._IDLE_SECONDS", 0.5)
+    monkeypatch.setattr("spectroflow.engine.ray._LOOK_SECONDS", 0.2)
+    heard = []
+    result = run(Numbers(61, slow_rows={60: 3.0}), root, listener=heard.append)
+    assert [event.name() for event in heard].count("worker_released") == 1
+    assert [event.name() for event in heard].count("worker_started") == 2
+    assert result.rows == expected_rows(61)
+    assert content(root) == undisturbed
 
 
 def test_a_driver_killed_half_way_is_resumed_with_any_number_of_workers(root, undisturbed):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from engine_work import Numbers
 
-from spectroflow.engine import ExecuteOptions, Group, execute
-from spectroflow.engine.sizing import measured_seconds_per_row, seconds_per_row_of_earlier_runs, unit_shards_for
+from spectroflow.engine import ExecuteOptions, Group, Plan, execute
+from spectroflow.engine.plan import Estimate
+from spectroflow.engine.sizing import Pace, earlier_pace, measured_pace, sized, unit_shards_for
 from spectroflow.storage import Location
 
 
@@ -24,20 +25,32 @@ def test_units_are_about_a_minute_of_work(rows, seconds_per_row, workers, shards
     assert unit_shards_for([group], seconds_per_row, workers=workers) == shards
 
 
-def test_an_earlier_run_tells_how_long_a_row_takes(tmp_path):
+def test_a_plan_is_cut_by_its_pace_and_keeps_its_fingerprint():
+    plan = Plan.of(job="x", groups=[Group(name="g", rows=1_000_000, shard_rows=1000)], estimate=Estimate(bytes=7))
+    cut = sized(plan, Pace(0.003, "a stopwatch"), workers=2)
+    assert (cut.run, cut.fingerprint) == (plan.run, plan.fingerprint)
+    assert (cut.unit_shards, cut.unit_count) == (20, 50)
+    assert cut.estimate == Estimate(units=50, rows=1_000_000, bytes=7, seconds=3000.0, seconds_from="a stopwatch")
+    asked = sized(plan, Pace(0.003, "a stopwatch"), workers=2, unit_shards=7)
+    assert (asked.unit_shards, asked.estimate.units) == (7, 143)
+
+
+def test_an_earlier_run_of_the_same_configuration_tells_how_long_a_row_takes(tmp_path):
     root = Location.parse(tmp_path)
-    assert seconds_per_row_of_earlier_runs(root, "numbers") is None
     numbers = Numbers(24, slow=0.08)
-    execute(numbers.plan(), numbers, root, options=ExecuteOptions(workers=0), prepare=numbers.prepare(root))
-    rate = seconds_per_row_of_earlier_runs(root, "numbers")
-    assert rate is not None
-    assert 0.01 <= rate < 0.05
-    assert seconds_per_row_of_earlier_runs(root, "number") is None
+    plan = numbers.plan(config={"effort": "fast"})
+    assert earlier_pace(root, [plan.run], plan.config) is None
+    execute(plan, numbers, root, options=ExecuteOptions(workers=0), prepare=numbers.prepare(root))
+    pace = earlier_pace(root, ["numbers-of-nobody", plan.run], {"effort": "fast"})
+    assert pace is not None
+    assert 0.01 <= pace.seconds_per_row < 0.05
+    assert plan.run in pace.source
+    assert earlier_pace(root, [plan.run], {"effort": "precise"}) is None
 
 
 def test_a_row_that_kills_does_not_kill_who_measures():
     unit = next(Numbers(24).plan().units())
-    rate = measured_seconds_per_row(Numbers(24), unit, budget=0.5)
-    assert rate is not None
-    assert 0 < rate < 0.1
-    assert measured_seconds_per_row(Numbers(24, misbehave={0: "kill"}), unit, budget=0.5) is None
+    pace = measured_pace(Numbers(24), unit, budget=0.5)
+    assert pace is not None
+    assert 0 < pace.seconds_per_row < 0.1
+    assert measured_pace(Numbers(24, misbehave={0: "kill"}), unit, budget=0.5) is None

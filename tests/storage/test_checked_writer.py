@@ -66,3 +66,42 @@ def test_zarr_reads_through_a_location_what_zarr_wrote_by_itself(tmp_path: Path)
     read = zarr.open_array(LocationStore(Location.parse(tmp_path / "own.zarr")), mode="r")
     assert np.array_equal(read[:], data)  # type: ignore[arg-type]
     assert np.array_equal(read[5:11, 2:4], data[5:11, 2:4])  # type: ignore[arg-type]
+
+
+def test_writes_that_go_on_behind_are_all_there_in_the_end(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    _group(root)
+    prefix = "segment/spectra.zarr"
+    keys = frozenset(f"{prefix}/intensity/c/{shard}/0" for shard in range(3))
+    data = np.arange(120, dtype=np.float32).reshape(20, 6)
+    with CheckedWriter(root, keys, behind=2) as writer:
+        array = zarr.open_group(writer.zarr_store(prefix), mode="r+")["intensity"]
+        assert isinstance(array, zarr.Array)
+        for start, stop in ((0, 8), (8, 12), (12, 16), (16, 20)):  # The second shard in two halves.
+            array[start:stop] = data[start:stop]
+        writer.put(f"{prefix}/intensity/c/0/0", (root / f"{prefix}/intensity/c/0/0").read_bytes())
+    plain = zarr.open_group(LocationStore(root / prefix), mode="r")["intensity"]
+    assert isinstance(plain, zarr.Array)
+    assert np.array_equal(plain[:], data)  # type: ignore[arg-type]
+    assert writer.written.keys() == keys
+    for key, entry in writer.written.items():
+        assert digest_bytes((root / key).read_bytes()) == entry.digest
+
+
+def test_what_a_write_behind_raises_is_raised_before_the_unit_can_end(tmp_path: Path) -> None:
+    root = Location.parse(tmp_path)
+    (tmp_path / "folder").write_bytes(b"a file where a folder should be")
+    with pytest.raises(NotADirectoryError), CheckedWriter(root, frozenset({"folder/a"}), behind=2) as writer:
+        writer.put("folder/a", b"lost")
+    assert writer.written == {}
+    writer = CheckedWriter(root, frozenset({"a", "folder/a"}), behind=2)
+    with pytest.raises(ValueError, match="the unit's own"):
+        _fail_while_writing(writer)
+    assert writer.written.keys() == {"a"}
+
+
+def _fail_while_writing(writer: CheckedWriter) -> None:
+    with writer:
+        writer.put("a", b"kept")
+        writer.put("folder/a", b"lost")
+        raise ValueError("the unit's own")
