@@ -76,6 +76,11 @@ def reflections(crystal: Crystal, shortest: float) -> Reflections:
     return Reflections(1 / length[first][kept], total[kept], 2 * np.bincount(line)[kept].astype(np.int64))
 
 
+def cost(crystal: Crystal, shortest: float) -> float:
+    """Return how many terms the structure factors of a crystal have, about: atoms times reflections."""
+    return len(crystal.symbols) * 2 * np.pi / 3 * crystal.volume / shortest**3
+
+
 def structure_factors(crystal: Crystal, indices: npt.NDArray[np.int64], s: Array) -> npt.NDArray[np.complex128]:
     """Return structure factors in electrons.
 
