@@ -119,6 +119,9 @@ class LibraryConfig(Section):
 
     shortest: float = Field(default=0.7, gt=0.2, description="least spacing of reflections, in angstrom")
     lines: int = Field(default=4096, gt=0, description="most powder lines that are kept of a structure")
+    holds: float = Field(
+        default=0.9, gt=0, lt=1, description="share of samples whose structure it is believed to hold, for transfer"
+    )
     fwhm: float = Field(default=0.1, gt=0, description="width of the lines of the stored pattern, in degrees 2-theta")
 
 

@@ -219,13 +219,14 @@ def fit_weights(scores: Mapping[str, Double], right: Bool, weight: Double) -> di
     centred = np.stack([value - value.mean(axis=1, keepdims=True) for value in scores.values()], axis=2)
     scale = np.maximum(centred.std(axis=(0, 1)), 1e-9)
     centred /= scale
+    flat = centred.reshape(-1, len(names))
     share = weight / weight.sum()
 
     def loss(candidate: Double) -> tuple[float, Double]:
-        probability = softmax(centred @ candidate)
+        probability = softmax((flat @ candidate).reshape(right.shape))
         hit = np.maximum((probability * right).sum(axis=1), 1e-300)
         wanted = probability * right / hit[:, None]
-        slope = np.einsum("ns,nsk->k", (probability - wanted) * share[:, None], centred)
+        slope = ((probability - wanted) * share[:, None]).ravel() @ flat
         value = -float(share @ np.log(hit)) + SHRINKAGE * float(candidate @ candidate)
         return value, slope + 2 * SHRINKAGE * candidate
 
