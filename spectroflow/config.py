@@ -112,6 +112,10 @@ class TransferConfig(Section):
     batch: int = Field(default=64, gt=0, description="spectra in one padded inference batch")
     accept_confidence: float = Field(default=0.7, ge=0, le=1)
     review_confidence: float = Field(default=0.4, ge=0, le=1)
+    library_holds: float = Field(
+        default=0.9, gt=0, lt=1, description="share of the samples whose structure a library is believed to hold"
+    )
+    library_names: int = Field(default=5, ge=0, description="structures that are named for each spectrum")
 
 
 class LibraryConfig(Section):
@@ -119,9 +123,6 @@ class LibraryConfig(Section):
 
     shortest: float = Field(default=0.7, gt=0.2, description="least spacing of reflections, in angstrom")
     lines: int = Field(default=4096, gt=0, description="most powder lines that are kept of a structure")
-    holds: float = Field(
-        default=0.9, gt=0, lt=1, description="share of samples whose structure it is believed to hold, for transfer"
-    )
     fwhm: float = Field(default=0.1, gt=0, description="width of the lines of the stored pattern, in degrees 2-theta")
 
 
