@@ -34,7 +34,9 @@ def test_lattice_vectors_have_the_lengths_and_angles_of_the_cell() -> None:
 
 
 def test_a_partly_occupied_structure_is_kept_and_flagged() -> None:
-    half = read_cif(cif("Half", cubic(5.0), "P m -3 m", [("Na", 0, 0, 0), ("Cl", 0.5, 0.5, 0.5)], occupancy=[0.5, 1]))[0]
+    half = read_cif(cif("Half", cubic(5.0), "P m -3 m", [("Na", 0, 0, 0), ("Cl", 0.5, 0.5, 0.5)], occupancy=[0.5, 1]))[
+        0
+    ]
     assert half.amounts == {"Na": 0.5, "Cl": 1.0}
     assert "PARTIAL_OCCUPANCY" in half.flags
     assert "PARTIAL_OCCUPANCY" not in read_cif(HALITE)[0].flags
