@@ -14,7 +14,7 @@ from spectroflow.simulate.lattice import group_equal
 from spectroflow.simulate.prototypes import Array, Prototype
 
 SHORTEST = 1.06  # angstrom; 2-theta of 93 degrees with copper K-alpha
-_DISPLACEMENT_B = 0.6  # angstrom^2, isotropic displacement of every atom
+DISPLACEMENT_B = 0.6  # angstrom^2, isotropic displacement of every atom
 _LEAST = 1e-3  # of the strongest reflection; weaker ones are left out
 
 
@@ -59,7 +59,7 @@ def reflections(
     s = length / 2
     factor = {role: occupants[role].scattering(s) for role in set(prototype.site_role)}
     weights = np.stack([factor[role] for role in prototype.site_role], axis=1)
-    amplitude = (weights * np.exp(2j * np.pi * (vectors @ positions.T))).sum(axis=1) * np.exp(-_DISPLACEMENT_B * s**2)
+    amplitude = (weights * np.exp(2j * np.pi * (vectors @ positions.T))).sum(axis=1) * np.exp(-DISPLACEMENT_B * s**2)
     strength = 2 * np.abs(amplitude) ** 2
     sort = np.argsort(length, kind="stable")
     length, strength, vectors = length[sort], strength[sort], vectors[sort]
