@@ -9,11 +9,11 @@ import numpy as np
 
 from spectroflow.config import SimulateConfig
 from spectroflow.errors import UsageError
+from spectroflow.materials.crystal import lattice_vectors
 from spectroflow.simulate.diffraction import Reflections
 from spectroflow.simulate.instrument import Sample
 from spectroflow.simulate.instrument import sample as sample_of
 from spectroflow.simulate.material import Material, material, rng_for
-from spectroflow.simulate.prototypes import lattice_vectors
 from spectroflow.simulate.spectrum import MIXTURE, SimulatedSpectrum, measure, modalities_of, rows, spectrum
 from spectroflow.simulate.vibrations import Bands
 
