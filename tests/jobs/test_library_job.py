@@ -190,3 +190,20 @@ def test_ray_workers_write_the_same_bytes(
 
 def _diamond() -> bytes:
     return cif("Diamond", cubic(3.567), "F d -3 m :1", [("C", 0, 0, 0)])
+
+
+def test_a_library_that_was_compacted_is_the_same_library(cifs: Path, tmp_path: Path, small: JobOptions) -> None:
+    lib = str(tmp_path / "lib")
+    commands.build_library([str(cifs)], lib, options=small)
+    written(cifs, {"halite.cif": HALITE.replace(b"5.6402", b"5.7000"), "diamond.cif": _diamond()})
+    commands.build_library([str(cifs)], lib, options=small)
+    before = load_library(lib)
+    commands.compact(lib, options=small)
+    assert len(Archive(lib).segments("xrd")) == 1
+    after = load_library(lib)
+    order, other = np.argsort(before.names), np.argsort(after.names)
+    assert [before.names[i] for i in order] == [after.names[i] for i in other]
+    assert np.array_equal(before.volume[order], after.volume[other])
+    assert np.array_equal(before.traits[order], after.traits[other])
+    for i, j in zip(order, other, strict=True):
+        assert np.array_equal(before.reflections[i].strength, after.reflections[j].strength)
