@@ -117,6 +117,18 @@ class TransferConfig(Section):
     batch: int = Field(default=64, gt=0, description="spectra in one padded inference batch")
     accept_confidence: float = Field(default=0.7, ge=0, le=1)
     review_confidence: float = Field(default=0.4, ge=0, le=1)
+    library_holds: float = Field(
+        default=0.9, gt=0, lt=1, description="share of the samples whose structure a library is believed to hold"
+    )
+    library_names: int = Field(default=5, ge=0, description="structures that are named for each spectrum")
+
+
+class LibraryConfig(Section):
+    """How patterns of known structures are computed."""
+
+    shortest: float = Field(default=0.7, gt=0.2, description="least spacing of reflections, in angstrom")
+    lines: int = Field(default=4096, gt=0, description="most powder lines that are kept of a structure")
+    fwhm: float = Field(default=0.1, gt=0, description="width of the lines of the stored pattern, in degrees 2-theta")
 
 
 class EvaluateConfig(Section):
@@ -139,6 +151,7 @@ class SimulateConfig(Section):
     materials: int = Field(default=50, gt=0)
     samples: int = Field(default=3, gt=0, description="samples of each material")
     modalities: tuple[str, ...] = ("raman", "ir", "xrd")
+    mixtures: int = Field(default=0, ge=0, description="samples of two or three of the materials besides")
     snr: float = Field(default=60.0, gt=0, description="median signal-to-noise ratio")
     coverage: float = Field(default=1.0, gt=0, le=1, description="share of samples measured in each modality")
     broken: int = Field(default=0, ge=0, description="unreadable files mixed in")
@@ -154,6 +167,7 @@ class Config(Section):
     fit: FitConfig = FitConfig()
     train: TrainConfig = TrainConfig()
     transfer: TransferConfig = TransferConfig()
+    library: LibraryConfig = LibraryConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
     simulate: SimulateConfig = SimulateConfig()

@@ -37,6 +37,8 @@ MaybeArchive = Annotated[
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"A model directory. {URL}"), SHARED]
 Out = Annotated[str, typer.Argument(metavar="OUT", help=f"What is written. {URL}"), SHARED]
 OutHtml = Annotated[str, typer.Argument(metavar="OUT.html", help=f"The page that is written. {URL}"), SHARED]
+Structures = Annotated[list[str], typer.Argument(metavar="CIF-DIR...", help=f"Folders, files, globs. {URL}"), SHARED]
+LibraryOut = Annotated[str, typer.Argument(metavar="LIB", help=f"The library. {URL}"), SHARED]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="A model directory, or a generated archive."), SHARED]
 Any_ = Annotated[str, typer.Argument(metavar="PATH", help=f"An archive, a run or a model. {URL}"), SHARED]
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE.toml", help="What the nightly run does."), SHARED]
@@ -45,6 +47,15 @@ Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of
 DemoFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the demonstration is written."), SHARED]
 
 # Options of single commands
+
+
+class TrackName(StrEnum):
+    """What may be known of a sample besides its spectrum."""
+
+    spectrum = "spectrum"
+    elements = "elements"
+    formula = "formula"
+
 
 Manifest = Annotated[
     str | None,
@@ -59,6 +70,9 @@ To = Annotated[list[str] | None, typer.Option("--to", metavar="NAME", help="Moda
 Folds = Annotated[int | None, typer.Option("--folds", min=2, help="Folds of materials; one ensemble member each.")]
 Library = Annotated[
     str | None, typer.Option("--library", metavar="LIB", help="Computed patterns of known structures."), SHARED
+]
+Track = Annotated[
+    TrackName, typer.Option("--track", help="What is used besides the spectrum: its elements, its formula, or nothing.")
 ]
 Reference = Annotated[
     str | None,

@@ -20,6 +20,7 @@ TYPICAL_SECONDS_PER_ROW = {
     "transfer": 0.01,
     "evaluate": 0.013,
     "compact": 0.001,
+    "library": 0.05,
 }
 """Work for one record by job, as the demonstration takes it on one core of a server; good to a factor of five."""
 
