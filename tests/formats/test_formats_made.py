@@ -125,6 +125,10 @@ def test_diffrac_at(data):
         assert caught.value.code == "TRUNCATED"
 
 
+def test_a_text_about_raw_data_is_no_diffrac_file():
+    assert detect(b"RAW spectrum of quartz\n100 1\n101 2\n102 3\n", "a_raman.txt") is get("columns")
+
+
 def test_diffrac_at_names_its_sample_and_anode():
     first, second = get("bruker-raw").read(made_files.raw_version_1(RANGES), "a.raw")
     assert (first.label, second.label, first.metadata["seconds_per_step"]) == ("sample 0", "sample 1", 1.5)
