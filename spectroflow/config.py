@@ -60,7 +60,7 @@ class ConvertConfig(Section):
         default_factory=dict, description="our column name -> the name it has in the manifest"
     )
     min_points: int = Field(default=8, ge=2, description="fewest points that make a spectrum")
-    reader_timeout: float = Field(default=30.0, gt=0, description="seconds that one file may take to read")
+    reader_timeout: float = Field(default=30.0, gt=0, description="CPU seconds that one file may take to read")
     reader_memory: int = Field(default=1 << 30, gt=0, description="bytes that reading one file may take")
     max_file_bytes: int = Field(default=2 << 30, gt=0, description="larger files are refused")
 

@@ -18,6 +18,7 @@ from spectroflow.formats.base import MetadataValue, Probe, RawRecord, decode
 
 _EXPORT = "Export the measurement as XY or UXD."
 _MOST_RANGES = 10_000
+_MARKS = frozenset(bytes([each]) for each in b" 123456789")
 _RANGE_HEADER_1 = 152
 _FIRST_RANGE_2 = 256
 _RANGE_HEADER_2 = 48
@@ -45,8 +46,8 @@ class BrukerRaw:
     extensions: tuple[str, ...] = (".raw",)
 
     def claims(self, head: bytes, name: str) -> bool:  # noqa: ARG002
-        """Say whether it begins as one of the four versions does."""
-        return head.startswith(tuple(_VERSIONS))
+        """Say whether it begins with the mark of a version, known or not, and is binary."""
+        return head[:3] == b"RAW" and head[3:4] in _MARKS and b"\0" in head[:256]
 
     def probe(self, data: bytes, name: str) -> Probe:
         """Count the ranges."""
@@ -83,7 +84,10 @@ class BrukerRaw:
 def _ranges(data: bytes, name: str) -> Iterator[_Range]:
     read = next((reader for mark, reader in _VERSIONS.items() if data.startswith(mark)), None)
     if read is None:
-        raise RecordError("UNSUPPORTED_DIALECT", "it begins as no RAW version does", where=name, remedy=_EXPORT)
+        version = data[3:7].decode("latin-1").strip("\0")
+        raise RecordError(
+            "UNSUPPORTED_DIALECT", f"RAW files of version {version!r} are not read", where=name, remedy=_EXPORT
+        )
     try:
         found = list(read(data, name))
     except struct.error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spectroflow.errors import RecordError
-from spectroflow.formats.base import MetadataValue, Probe, RawRecord
+from spectroflow.formats.base import FloatArray, MetadataValue, Probe, RawRecord
 from spectroflow.formats.packed import MOST_BYTES, missing_package
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -47,10 +47,14 @@ class Nexus:
                 axis = np.asarray(axis_set[()], dtype=np.float64).ravel()
                 values = np.asarray(signal[()], dtype=np.float64).reshape(-1, signal.shape[-1])
                 common = _metadata(group)
+                places = _places(group, signal.shape[:-1], axis_set.name)
                 for index, row in enumerate(values):
                     metadata = dict(common)
                     if len(values) > 1:
-                        metadata["spectrum"] = index
+                        at = np.unravel_index(index, signal.shape[:-1])
+                        metadata |= {"spectrum": index} | {
+                            name: float(along[at[dimension]]) for name, (dimension, along) in places.items()
+                        }
                     records.append(
                         RawRecord(
                             axis=axis.copy(),
@@ -113,6 +117,16 @@ def _axis(group: Any) -> Any:
     names = [_text(each) for each in np.atleast_1d(np.asarray(axes, dtype=object))]
     points = group[_text(group.attrs["signal"])].shape[-1]
     return next((group[each] for each in reversed(names) if each in group and group[each].size == points), None)
+
+
+def _places(group: Any, shape: tuple[int, ...], axis: str) -> dict[str, tuple[int, FloatArray]]:
+    """Return the axes that count the spectra: for each its dimension of the signal and its positions."""
+    names = [_text(each) for each in np.atleast_1d(np.asarray(group.attrs.get("axes", []), dtype=object))]
+    found = {}
+    for dimension, name in enumerate(names[: len(shape)]):
+        if name in group and group[name].name != axis and group[name].shape == (shape[dimension],):
+            found[name] = dimension, np.asarray(group[name][()], dtype=np.float64)
+    return found
 
 
 def _kind(node: Any) -> str | None:

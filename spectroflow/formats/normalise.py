@@ -17,6 +17,9 @@ from spectroflow.modality import Modality
 
 _SHIFTS = frozenset({"raman"})
 _NOT_MEASURED = frozenset({"generated", "simulated"})
+_SAME_WAVELENGTH = 0.005
+"""K-alpha-1, K-alpha-2 and their mean differ by less; no two anodes do."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -109,6 +112,9 @@ def to_record(raw: RawRecord, modality: Modality, *, min_points: int = 8, where:
             remedy="Leave it out; a model's or a simulation's spectra stay in archives of their own.",
         )
     flags = set(raw.flags)
+    wavelength = number(metadata.get("wavelength", ""))
+    if modality.wavelengths and wavelength and abs(wavelength / modality.wavelengths[0] - 1.0) > _SAME_WAVELENGTH:
+        flags.add("OTHER_WAVELENGTH")
     axis = _axis_in_unit(raw, axis, modality, metadata, flags, where)
     intensity = _intensity_in_unit(raw, intensity, modality, metadata, flags, where)
     axis, intensity = _in_order(axis, intensity, metadata, flags, where)

@@ -45,6 +45,7 @@ FLAGS: MappingProxyType[str, int] = MappingProxyType(
                 "COLUMNS_ASSUMED",  # the meaning of a column was taken from its values
                 "STICKS",  # a list of positions and heights, not a measured profile
                 "LOW_SNR",  # the highest point is less than five times the noise above the median
+                "OTHER_WAVELENGTH",  # X-rays of another wavelength than the modality's, so lines lie elsewhere
             )
         )
     }

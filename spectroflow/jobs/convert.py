@@ -21,7 +21,7 @@ from spectroflow.engine.ledger import Ledger
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.run import run_folder
 from spectroflow.engine.unit import Group
-from spectroflow.errors import UsageError
+from spectroflow.errors import InvalidInput, UsageError
 from spectroflow.jobs.conversions import CATALOGUE, committed, previous_catalogue, unfinished_run
 from spectroflow.jobs.convert_progress import ReadingProgress, looking, work_of
 from spectroflow.jobs.converter import ConvertProcessor, convert_layout, modality_of, planned_key, segment_id
@@ -66,7 +66,7 @@ def convert(
     UsageError
         No source is given.
     InvalidInput
-        A source or the manifest does not exist.
+        A source or the manifest does not exist, or something else than an archive is where it is to be.
     CommitConflict
         Another run converted one of the same files in the meantime.
     """
@@ -74,7 +74,7 @@ def convert(
         raise UsageError("there is nothing to convert", remedy="Give at least one file, folder or URL.")
     options.refuse_where("convert", "The record table does not exist before; name the files to convert instead.")
     began = time.perf_counter()
-    root = Location.parse(archive)
+    root = _archive_at(archive)
     # As absolute paths, so that a retry finds them from wherever it is called.
     manifest = manifest and str(Location.parse(manifest))
     command = {"sources": [str(Location.parse(text)) for text in sources], "manifest": manifest, "archive": str(root)}
@@ -96,7 +96,7 @@ def convert(
     details = {"sources": asdict(found.counts), "unclaimed": found.unclaimed, "warnings": list(found.warnings)}
     sentences = _sentences(found)
     if not any(table.num_rows for table in found.rows.values()):
-        summary = nothing_to_do("convert", root, "every source was converted before") if first is None else first
+        summary = nothing_to_do("convert", root, _idle(found)) if first is None else first
     else:
         plan = _sized(_plan(found, base, command, options), root, options, found)
         if options.dry_run:
@@ -111,6 +111,35 @@ def convert(
     summary.seconds = time.perf_counter() - began
     summary.lines += sentences
     return summary
+
+
+def _archive_at(path: str) -> Location:
+    """Return where an archive is or can be; raise :class:`InvalidInput` where something else is."""
+    root = Location.parse(path)
+    if not root.exists():
+        return root
+    names = root.list()
+    if not root.is_folder() or (names and not _PARTS.intersection(names)):
+        what = "this folder holds other things than an archive" if names else "this is a file"
+        raise InvalidInput(
+            what,
+            where=str(root),
+            remedy="The last argument is the archive; name one, or a folder that is not there yet.",
+        )
+    return root
+
+
+_PARTS = frozenset({"versions", "runs", "segments"})
+
+
+def _idle(found: SourcePlan) -> str:
+    """Return why there is nothing to do."""
+    counts = found.counts
+    if not counts.objects:
+        return "there is no file in what was given"
+    if counts.objects == counts.unclaimed + counts.containers:
+        return "none of the files is of a known format"
+    return "every source was converted before"
 
 
 def _carry_out(plan: Plan, root: Location, options: JobOptions, unsaved: list[SourcePlan] | None = None) -> Summary:

@@ -7,6 +7,7 @@ mean what they say; every other column becomes metadata. Paths are relative to t
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,9 @@ from spectroflow.config import nearest
 from spectroflow.errors import InvalidInput
 from spectroflow.formats.base import RawRecord, decode, number
 from spectroflow.storage import Location
+
+_CLOSE = 0.8
+"""How alike two names are of which one is probably the other, misspelt."""
 
 KNOWN_COLUMNS = ("path", "sample_id", "label", "modality", "formula")
 
@@ -53,11 +57,15 @@ class Manifest:
         What is said of each source.
     repeated
         Sources that are listed more than once with the same values.
+    doubtful
+        Columns that are kept as metadata although they are called nearly as one of ours, each with what was
+        probably meant.
     """
 
     location: Location
     entries: Mapping[str, Entry]
     repeated: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
 def read_manifest(path: str, columns: Mapping[str, str] | None = None) -> Manifest:
@@ -114,7 +122,10 @@ def read_manifest(path: str, columns: Mapping[str, str] | None = None) -> Manife
             repeated.append(source)
         entries[source] = entry
         lines[source] = reader.line_num
-    return Manifest(location, entries, tuple(repeated))
+    free = set(KNOWN_COLUMNS) - set(places)
+    close = ((title, difflib.get_close_matches(title.lower(), free, n=1, cutoff=_CLOSE)) for _, title in extras)
+    doubtful = tuple(f"{title!r}. Did you mean {meant[0]!r}?" for title, meant in close if meant)
+    return Manifest(location, entries, tuple(repeated), doubtful)
 
 
 def apply_entry(raw: RawRecord, entry: Entry) -> RawRecord:

@@ -199,6 +199,9 @@ def _warnings(manifest: Manifest | None, missing: list[str], vanished: list[str]
         found.append(f"The manifest names {_some(missing)} which {_are(missing)} not there.")
     if manifest is not None and manifest.repeated:
         found.append(f"The manifest lists {_some(list(manifest.repeated))} more than once.")
+    found += [
+        f"The manifest has a column {each} It is kept as metadata." for each in (manifest.doubtful if manifest else ())
+    ]
     if vanished:
         found.append(f"{_some(vanished)} {_are(vanished)} not there any more; the records stay.")
     return found

@@ -53,7 +53,7 @@ def test_units_survive():
     for name, modality in MODALITIES.items():
         axis = np.linspace(modality.grid.start, modality.grid.stop, 50)
         values = np.linspace(0.1, 1, 50).astype(np.float32)
-        (raw,) = get("jcamp").read(write_jcamp(axis, values, modality, {"origin": "generated"}), "a.jdx")
+        (raw,) = get("jcamp").read(write_jcamp(axis, values, modality, {"origin": "measured"}), "a.jdx")
         record = to_record(raw, modality)
         assert record.flags == 0, name
         np.testing.assert_array_equal(record.intensity.astype(np.float32), values)

@@ -61,6 +61,8 @@ def nexus(definition="NXraman", shape=(30,), axes=("shift",), points=30):
         data.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": list(axes)})
         data["shift"] = np.linspace(100.0, 1000.0, points)
         data["shift"].attrs["units"] = "1/cm"
+        for name, length in zip(axes[:-1], shape[:-1], strict=True):
+            data[name] = 5.0 * np.arange(length)
         data["counts"] = 1.0 + np.arange(float(np.prod(shape))).reshape(shape)
         data["counts"].attrs["units"] = "counts"
     return file.getvalue()
@@ -77,6 +79,7 @@ def test_nexus_point_and_map():
     records = get("nexus").read(data, "a.nxs")
     assert get("nexus").probe(data, "a.nxs").modalities == (None,) * 6
     np.testing.assert_array_equal(records[5].intensity, np.arange(151.0, 181.0))
+    assert [(r.metadata["y"], r.metadata["x"]) for r in records[1:4]] == [(0, 5), (0, 10), (5, 0)]
 
 
 def test_nexus_without_an_axis_that_fits_is_refused():
@@ -123,6 +126,10 @@ def test_diffrac_at(data):
         with pytest.raises(RecordError) as caught:
             get("bruker-raw").read(data[:cut], "a.raw")
         assert caught.value.code == "TRUNCATED"
+
+
+def test_a_text_about_raw_data_is_no_diffrac_file():
+    assert detect(b"RAW spectrum of quartz\n100 1\n101 2\n102 3\n", "a_raman.txt") is get("columns")
 
 
 def test_diffrac_at_names_its_sample_and_anode():

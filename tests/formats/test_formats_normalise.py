@@ -134,6 +134,49 @@ def test_what_is_wrong_is_flagged():
     assert "SPIKES" in flags_of(to_record(raw(intensity=ray), RAMAN))
 
 
+@pytest.mark.parametrize("size", [64, 3000])
+@pytest.mark.parametrize("sigma", [0.5, 5.0])
+def test_signal_to_noise_is_estimated(size, sigma):
+    """A line of height 300 over noise of known size; both are found within the scatter of such an estimate."""
+    axis = np.linspace(100.0, 1200.0, size)
+    noise = np.random.default_rng(size).normal(0.0, sigma, size)
+    record = to_record(raw(axis, 50 + 300 * np.exp(-(((axis - 600) / 60) ** 2)) + noise), RAMAN)
+    assert record.metadata["snr_estimate"] == pytest.approx(300 / sigma, rel=0.35 if size < 100 else 0.12)
+    assert "LOW_SNR" not in flags_of(record)
+
+
+def test_nothing_but_noise_is_flagged():
+    noise = np.random.default_rng(3).normal(1000.0, 10.0, 1500)
+    record = to_record(raw(np.linspace(100.0, 1200.0, 1500), noise), RAMAN)
+    assert "LOW_SNR" in flags_of(record)
+    assert "snr_estimate" not in to_record(raw(intensity=np.full(64, 7.0)), RAMAN).metadata
+
+
+@given(st.permutations(list(range(24))), st.sets(st.integers(0, 23), max_size=4))
+def test_the_permutation_puts_the_files_points_in_order(order, lost):
+    axis = np.array(order, dtype=float) + 100
+    axis[sorted(lost)] = np.nan
+    record = to_record(raw(axis, np.arange(24.0) + 1), RAMAN)
+    places = []
+    for run in str(record.metadata.get("axis_permutation", "")).split(","):
+        first, _, last = run.partition("-")
+        if first:
+            step = 1 if not last or int(last) >= int(first) else -1
+            places += range(int(first), int(last or first) + step, step)
+    if "UNSORTED" in flags_of(record):
+        np.testing.assert_array_equal(axis[places], record.axis)
+        np.testing.assert_array_equal(np.arange(24.0)[places] + 1, record.intensity)
+    else:
+        assert places == []
+
+
+def test_another_anode_is_flagged():
+    axis, values = np.linspace(5, 80, 64), SIGNAL
+    for wavelength, other in ((1.54056, False), (1.5418, False), (1.78897, True), (0.7093, True), ("", False)):
+        record = to_record(raw(axis, values, axis_unit="deg", metadata={"wavelength": wavelength}), XRD)
+        assert ("OTHER_WAVELENGTH" in flags_of(record)) == other, wavelength
+
+
 def test_a_narrow_line_is_not_a_cosmic_ray():
     line = 100 / (1 + ((AXIS - 600) / 20) ** 2) + 5
     assert "SPIKES" not in flags_of(to_record(raw(intensity=line), RAMAN))

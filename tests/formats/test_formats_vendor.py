@@ -312,7 +312,7 @@ def test_versions_nobody_reads_are_named():
     for data, name, word in (
         (b"\x00\x4c" + bytes(600), "a.spc", "most significant byte first"),
         (b"\x00\xcf" + bytes(600), "a.spc", "version 0xcf"),
-        (b"RAW2" + bytes(600), "a.raw", "version '2'"),
+        (b"RAW5.00" + bytes(600), "a.raw", "version '5.00'"),
     ):
         entry = detect(data, name)
         with pytest.raises(RecordError, match=word) as caught:

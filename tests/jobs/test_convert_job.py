@@ -325,6 +325,26 @@ def test_a_spectrum_longer_than_there_is_room_for_says_how_to_make_room(tmp_path
     assert spectroflow.open(str(tmp_path / "a")).records("points == 9000 and status == 0").num_rows == 1
 
 
+def test_what_is_no_archive_is_not_written_to(files: Path, tmp_path: Path, inline: JobOptions) -> None:
+    """Two folders given and the archive forgotten: the second one is not filled with runs."""
+    before = sorted((files / "ir").iterdir())
+    with pytest.raises(InvalidInput, match=r"other things than an archive.*last argument"):
+        convert([str(files / "raman")], str(files / "ir"), options=inline)
+    assert sorted((files / "ir").iterdir()) == before
+    with pytest.raises(InvalidInput, match="this is a file"):
+        convert([str(files / "raman")], str(before[0]), options=inline)
+
+
+def test_why_there_is_nothing_to_do_is_said(tmp_path: Path, inline: JobOptions) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    assert convert([str(folder)], str(tmp_path / "a"), options=inline).lines[0] == "there is no file in what was given"
+    (folder / "readme.md").write_text("hello")
+    lines = convert([str(folder)], str(tmp_path / "a"), options=inline).lines
+    assert lines[0] == "none of the files is of a known format"
+    assert not (tmp_path / "a").exists()
+
+
 def test_max_failed_decides_the_exit_code(files: Path, tmp_path: Path, inline: JobOptions) -> None:
     summary = convert(
         [str(files)], str(tmp_path / "a"), manifest=str(files / "manifest.csv"), options=replace(inline, max_failed="4")

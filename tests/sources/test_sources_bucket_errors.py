@@ -10,6 +10,8 @@ from spectroflow.sources import SourceReader
 from spectroflow.storage import Location
 
 pytest.importorskip("moto")
+from botocore.exceptions import ClientError
+
 from tests.s3 import s3_server
 
 
@@ -48,9 +50,17 @@ class _Failing:
         return self._real.exists(path)
 
 
+def busy():
+    """Return the error that s3fs raises when a bucket has too much to do."""
+    answer = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+    error = OSError("503 SlowDown")
+    error.__cause__ = ClientError(answer, "GetObject")
+    return error
+
+
 def failing(monkeypatch, *, files, down=False, error=None):
     real = Location._fs
-    error = error or OSError("503 SlowDown")
+    error = error or busy()
     monkeypatch.setattr(Location, "_fs", lambda self: _Failing(real(self), files, down, error))
 
 

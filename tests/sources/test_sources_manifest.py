@@ -71,6 +71,13 @@ def test_named_but_not_there(tmp_path):
     assert outcomes(second) == {"gone.xy": "OK"}
 
 
+def test_a_column_that_is_probably_misspelt_is_named(tmp_path):
+    put(tmp_path / "a_raman.xy", spectrum(1))
+    manifest = put(tmp_path / "m.csv", "path,modalty,laser\na_raman.xy,raman,532\n")
+    found = plan(tmp_path, manifest=manifest)
+    assert found.warnings == ("The manifest has a column 'modalty'. Did you mean 'modality'? It is kept as metadata.",)
+
+
 def test_unknown_modality_in_a_manifest_says_which_are_known(tmp_path):
     put(tmp_path / "a.xy", spectrum(1))
     found = plan(tmp_path, manifest=put(tmp_path / "m.csv", "path,modality\na.xy,uvvis\n"))

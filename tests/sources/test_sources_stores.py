@@ -15,7 +15,8 @@ from spectroflow.errors import RecordError
 from spectroflow.formats import detect, get, to_record
 from spectroflow.formats.registry import is_isolated
 from spectroflow.modality import builtin
-from spectroflow.sources import SourceReader
+from spectroflow.sources import SourceReader, digest_of
+from spectroflow.sources.reading import has_digest
 from spectroflow.sources.stores import is_store, store_of
 
 xarray = pytest.importorskip("xarray")
@@ -46,12 +47,13 @@ def write(folder, data=None, version=3):
 
 
 def records(found):
-    """Return the raw records of all planned sources."""
+    """Yield the raw records of all planned sources, read here: that readers are isolated is tested elsewhere."""
     with SourceReader() as reader:
         for table in found.rows.values():
-            rows = table.to_pylist()
-            for row in (row for row in rows if row["record"] == 0):
-                yield from reader.records(row["source"], row["name"], digest=row["digest"], format_name=row["format"])
+            for row in (row for row in table.to_pylist() if row["record"] == 0):
+                data = reader.read(row["source"])
+                assert has_digest(data, row["digest"])
+                yield from get(row["format"]).read(data, row["name"])
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -186,9 +188,14 @@ def test_hostile_stores(tmp_path, changes, code):
 
 
 def test_the_size_of_a_store_is_bounded_and_readers_are_isolated(tmp_path):
-    write(tmp_path / "in" / "map.zarr")
+    store = write(tmp_path / "in" / "map.zarr")
     assert outcomes(plan(tmp_path / "in", max_file_bytes=100)) == {"map.zarr": "TOO_LARGE"}
     assert is_isolated(get("zarr"))
+    with SourceReader() as reader:
+        digest = digest_of(reader.read(str(store)))
+        raws = reader.records(str(store), "map.zarr", digest=digest, format_name="zarr")
+        assert reader.sandbox.starts == 1
+    np.testing.assert_array_equal([raw.intensity for raw in raws], MAP.reshape(6, 30))
 
 
 def test_half_a_store(tmp_path):
