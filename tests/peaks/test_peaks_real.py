@@ -26,7 +26,7 @@ def test_literature_lines(real_data: Path, mineral: str) -> None:
     assert result.whole(result.fitted) >= result.whole(result.data) - 1, np.round(result.data, 1)
     given, there = result.given
     assert there >= 4
-    assert given >= 0.85 * there, np.round(result.fitted - result.data, 1)
+    assert given >= 0.75 * there, np.round(result.fitted - result.data, 1)
 
 
 def test_measurements_of_one_sample_agree(real_data: Path) -> None:
