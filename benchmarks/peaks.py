@@ -22,7 +22,7 @@ from benchmarks.synthetic_lines import Score, bounds, spectra
 from spectroflow import peaks
 
 #: Spectra of these seeds are for reporting; nothing was tuned on them.
-SEEDS = (1, 2, 3)
+SEEDS = (7001, 7002, 7003)
 
 GOALS = [
     common.Goal("standard_per_core_s", least=600),
@@ -31,6 +31,10 @@ GOALS = [
     common.Goal("precision", least=0.97),
     common.Goal("centre_error_over_sigma", least=0.62, most=0.75),
     common.Goal("pull_std", least=0.9, most=1.15, quick=False),
+    common.Goal("fast_recall_identifiable", least=0.99),
+    common.Goal("fast_precision", least=0.97),
+    common.Goal("fast_centre_error_over_sigma", least=0.62, most=0.75),
+    common.Goal("fast_pull_std", least=0.9, most=1.15, quick=False),
     common.Goal("times_lmfit", least=1000),
     common.Goal("times_scipy", least=40),
     common.Goal("chi2_median_excess", most=0.001),
@@ -40,6 +44,8 @@ GOALS = [
     common.Goal("nist_digits_gauss", least=9),
     common.Goal("nist_digits_eckerle4", least=8),
     common.Goal("noise_lines_per_spectrum", most=0.02),
+    common.Goal("literature_maxima_given_of_those_in_the_data", least=0.9),
+    common.Goal("repeated_measurements_median_cm1", most=1.5),
 ]
 
 

@@ -15,7 +15,7 @@ from spectroflow.peaks.curves import Curves, background, curves
 from spectroflow.peaks.parameters import FIT_QUANTITIES, LINE_PARAMETERS, Flag
 from spectroflow.peaks.refine import Refined, refine
 from spectroflow.peaks.settings import FitSettings, settings_for
-from spectroflow.peaks.shapes import area, profile, render, thompson_cox_hastings
+from spectroflow.peaks.shapes import area, gauss_and_lorentz_widths, profile, render, thompson_cox_hastings
 
 __all__ = [
     "FIT_QUANTITIES",
@@ -31,6 +31,7 @@ __all__ = [
     "curves",
     "fit",
     "fit_batch",
+    "gauss_and_lorentz_widths",
     "profile",
     "refine",
     "render",

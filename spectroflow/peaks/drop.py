@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.peaks.finish import hold_bounds
-from spectroflow.peaks.minimise import Controls
+from spectroflow.peaks.model import Controls
 from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.select import evidence, least_gain, neighbours, penalty, refit_with, replace_lines
 from spectroflow.peaks.starts import without_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls
+from spectroflow.peaks.model import Controls
 from spectroflow.peaks.normal import covariance_block, factor
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.voigt import faddeeva, voigt_widths

@@ -137,7 +137,10 @@ def plateau_points(y: Array, noise: float) -> npt.NDArray[np.bool_]:
     """Return which points belong to a flat top at the highest value."""
     out = np.zeros(y.size, np.bool_)
     top = np.max(y)
-    if not top - median(y) > PLATEAU_HEIGHT * noise:
+    alike = 0
+    for i in range(y.size):
+        alike += 1 if y[i] == top else 0
+    if alike < PLATEAU or not top - median(y) > PLATEAU_HEIGHT * noise:
         return out
     start = 0
     for i in range(y.size + 1):

@@ -100,19 +100,8 @@ def refine(
         The arrays do not fit together or hold values that are not finite.
     """
     from spectroflow.peaks.finish import write_lines
-    from spectroflow.peaks.minimise import (
-        CONVERGED,
-        EXPONENTIAL,
-        LINEAR,
-        Controls,
-        assemble,
-        bounded_step,
-        minimise,
-        model,
-        terms_block,
-        weighted_residual,
-        weighted_terms,
-    )
+    from spectroflow.peaks.minimise import CONVERGED, assemble, bounded_step, minimise, terms_block, weighted_terms
+    from spectroflow.peaks.model import EXPONENTIAL, LINEAR, Controls, model, weighted_residual
 
     x = np.ascontiguousarray(axis, dtype=np.float64)
     y = np.ascontiguousarray(intensity, dtype=np.float64)
@@ -165,7 +154,7 @@ def refine(
         xtol=0.0 if exact else xtol,
         max_iterations=max(max_iterations, 500) if exact else max_iterations,
     )
-    chi2, iterations, outcome, _, _ = minimise(x, y, weight, p, low, high, basis, spans, beta, controls, -1.0)
+    chi2, iterations, outcome, _, _, _ = minimise(x, y, weight, p, low, high, basis, spans, beta, controls, -1.0)
     for _ in range(POLISHING_STEPS if exact else 0):
         # Close to the minimum chi-square is flat to rounding; the step itself still says where to go.
         residual, _ = weighted_residual(y, model(x, p, len(table), basis, spans, beta, controls), weight)

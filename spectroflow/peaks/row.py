@@ -8,7 +8,8 @@ import numpy.typing as npt
 from spectroflow.peaks.detect import candidates
 from spectroflow.peaks.drop import DOUBTFUL, drop_lines, height_significance
 from spectroflow.peaks.finish import lorentz_share, write_lines
-from spectroflow.peaks.minimise import ITERATIONS_USED_UP, LINEAR, Controls, minimise, model, weighted_residual
+from spectroflow.peaks.minimise import ITERATIONS_USED_UP, minimise
+from spectroflow.peaks.model import LINEAR, Controls
 from spectroflow.peaks.prepare import prepare
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.search import search
@@ -134,11 +135,13 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     while True:
         # One place that fits everything together, whatever the stage: the compiler has it to do once.
         now = loose if stage == SEARCH else (short if stage == CHECK else controls)
-        chi2, steps, outcome, matrix, first = minimise(x, y, weight, p, low, high, basis, spans, beta, now, -1.0)
+        chi2, steps, outcome, residual, matrix, first = minimise(
+            x, y, weight, p, low, high, basis, spans, beta, now, -1.0
+        )
         iterations += steps
         if stage == SEARCH:
-            rest = y - model(x, p, p.size // 4, basis, spans, beta, controls)
-            colour = residual_colour(rest * weight)
+            rest = residual / weight
+            colour = residual_colour(residual)
             if noise_colour > 1.0 or colour > COLOUR_TAKEN_IN:
                 colour = max(colour, 1.0 / noise_colour)
                 weight = weight / colour
@@ -152,7 +155,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
             if plan.drop == 1 and p.size > 0:
                 significance = height_significance(p, low, high, matrix, first)
                 if np.min(significance) < DOUBTFUL:
-                    rest = y - model(x, p, p.size // 4, basis, spans, beta, controls)
+                    rest = residual / weight
                     p, low, high, removed = drop_lines(x, rest, weight, p, low, high, significance, loose)
             stage = FINAL
             if not removed and (outcome != ITERATIONS_USED_UP or plan.drop == 0):
@@ -183,7 +186,6 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     if outcome == ITERATIONS_USED_UP:
         flags |= MAX_ITER
     count = p.size // 4
-    _, chi2 = weighted_residual(y, model(x, p, count, basis, spans, beta, controls), weight)
     reduced = chi2 / max(n - p.size - beta.size, 1)
     if reduced > 2.0:
         flags |= BAD_CHI2

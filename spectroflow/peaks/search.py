@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.peaks.add import add_lines
-from spectroflow.peaks.minimise import Controls
+from spectroflow.peaks.model import Controls
 from spectroflow.peaks.settings import Plan
 from spectroflow.peaks.split import split_lines
 from spectroflow.peaks.starts import recentre, sorted_lines

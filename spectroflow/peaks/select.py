@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls, add_line, add_lines_to, minimise
+from spectroflow.peaks.minimise import minimise
+from spectroflow.peaks.model import Controls, add_line, add_lines_to
 from spectroflow.peaks.profiles import reach
 from spectroflow.signal.compiled import jit
 from spectroflow.signal.ordering import ascending
@@ -114,7 +115,7 @@ def refit_with(
     q_high[4 * count :] = extra_high
     needed = max(before - gain, 0.0) if gain < np.inf else -1.0
     basis, spans, beta = np.zeros((0, ys.size)), np.zeros((0, 2), np.int64), np.zeros(0)
-    after, _, _, _, _ = minimise(xs, ys, ws, q, q_low, q_high, basis, spans, beta, controls, needed)
+    after, _, _, _, _, _ = minimise(xs, ys, ws, q, q_low, q_high, basis, spans, beta, controls, needed)
     return q, before, after, b - a
 
 

@@ -51,8 +51,8 @@ class FitSettings:
     shape
         Line profile during the fit.
     effort
-        ``fast``: one pass. ``standard``: residual rounds and selection. ``precise``: tight tolerances and a
-        Voigt polish for the shapes of the Voigt family.
+        ``fast``: looks once for lines that the first pass missed. ``standard``: several times, and splits and drops
+        lines. ``precise``: tight tolerances and a Voigt polish for the shapes of the Voigt family besides.
     baseline
         ``spline`` is fitted together with the lines; ``arpls`` is subtracted first; ``none``.
     fwhm
@@ -119,7 +119,7 @@ class FitSettings:
             rounds=1 if fast else 3,
             split=0 if fast else 1,
             drop=0 if fast else 1,
-            window=16.0 if precise else 8.0,
+            window={"fast": 5.0, "standard": 8.0, "precise": 16.0}[self.effort],
             ftol={"fast": 3e-3, "standard": 1e-4, "precise": 1e-6}[self.effort],
             xtol={"fast": 3e-2, "standard": 1e-3, "precise": 1e-6}[self.effort],
             max_iterations=100 if precise else 30,

@@ -124,13 +124,35 @@ def thompson_cox_hastings(gauss_fwhm: npt.ArrayLike, lorentz_fwhm: npt.ArrayLike
     eta mixes profiles of unit area; here it is turned into the one that mixes profiles of unit height.
     """
     g, w = np.asarray(gauss_fwhm, dtype=np.float64), np.asarray(lorentz_fwhm, dtype=np.float64)
-    fifth = g**5 + 2.69269 * g**4 * w + 2.42843 * g**3 * w**2 + 4.47163 * g**2 * w**3 + 0.07842 * g * w**4 + w**5
-    fwhm: Array = fifth**0.2
+    fwhm: Array = _fifth_power(g, w) ** 0.2
     q = w / fwhm
     of_area = q * (1.36603 + q * (-0.47719 + q * 0.11116))
     lorentz, gauss = of_area / (np.pi / 2.0), (1.0 - of_area) / (0.5 * np.sqrt(np.pi / np.log(2.0)))
     eta: Array = lorentz / (lorentz + gauss)
     return fwhm, eta
+
+
+def gauss_and_lorentz_widths(fwhm: npt.ArrayLike, eta: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return the Gaussian and the Lorentzian width of a line, which size and strain are told from.
+
+    The inverse of :func:`thompson_cox_hastings`: ``fwhm`` and ``eta`` are what a fit of that shape reports. All widths
+    are full ones, in the unit of ``fwhm``.
+    """
+    w, s = np.asarray(fwhm, dtype=np.float64), np.asarray(eta, dtype=np.float64)
+    lorentz_area, gauss_area = s * np.pi / 2.0, (1.0 - s) * 0.5 * np.sqrt(np.pi / np.log(2.0))
+    lorentz: Array = w * lorentz_share(lorentz_area / (lorentz_area + gauss_area))
+    low, high = np.zeros_like(lorentz), np.broadcast_to(w, lorentz.shape).copy()
+    # The fifth power grows with either width, so that halving the interval always works.
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        below = _fifth_power(middle, lorentz) < w**5
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high), lorentz
+
+
+def _fifth_power(g: Array, w: Array) -> Array:
+    fifth: Array = g**5 + 2.69269 * g**4 * w + 2.42843 * g**3 * w**2 + 4.47163 * g**2 * w**3 + 0.07842 * g * w**4 + w**5
+    return fifth
 
 
 def _voigt_widths(fwhm: Array, q: Array) -> tuple[Array, Array]:

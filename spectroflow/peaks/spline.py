@@ -98,7 +98,7 @@ def first_background(y: Array) -> Array:
             total += y[i]
         coarse[b] = total / block
     period = 2.0 * blocks / (BACKGROUND_TERMS - 3)
-    z = arpls_kernel(coarse, np.ones(blocks), (period / (2.0 * np.pi)) ** 4, 30, 1e-2)
+    z = arpls_kernel(coarse, np.ones(blocks), (period / (2.0 * np.pi)) ** 4, 30, 3e-2)
     out = np.empty(n)
     for i in range(n):
         t = (i + 0.5) / block - 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls
+from spectroflow.peaks.model import Controls
 from spectroflow.peaks.profiles import reach
 from spectroflow.peaks.select import evidence, least_gain, neighbours, penalty, refit_with, replace_lines
 from spectroflow.peaks.settings import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.peaks.minimise import Controls, add_line
+from spectroflow.peaks.model import Controls, add_line
 from spectroflow.peaks.select import neighbours, refit_range, refit_with, replace_lines
 from spectroflow.peaks.settings import Plan
 from spectroflow.peaks.starts import line_bounds

@@ -12,6 +12,8 @@ Array = npt.NDArray[np.float64]
 
 #: The range, in points, over which a strong line makes its neighbourhood uncertain falls off by this.
 MODEL_ERROR_RANGE = 10.0
+#: It is followed over blocks of so many points.
+ENVELOPE_BLOCK = 4
 #: Half of all standard normal values lie within this.
 HALF = 0.6744897501960817
 #: One tenth of them lie within this.
@@ -47,15 +49,21 @@ def weight_with_model_error(signal: Array, weight: Array, share: float) -> Array
     stronger than the noise would be taken for dozens of lines.
     """
     n = signal.size
-    envelope = np.abs(signal)
-    fall = np.exp(-1.0 / MODEL_ERROR_RANGE)
-    for i in range(1, n):
-        envelope[i] = max(envelope[i], fall * envelope[i - 1])
-    for i in range(n - 2, -1, -1):
-        envelope[i] = max(envelope[i], fall * envelope[i + 1])
+    blocks = (n + ENVELOPE_BLOCK - 1) // ENVELOPE_BLOCK
+    envelope = np.empty(blocks)
+    for b in range(blocks):
+        highest = 0.0
+        for i in range(b * ENVELOPE_BLOCK, min((b + 1) * ENVELOPE_BLOCK, n)):
+            highest = max(highest, abs(signal[i]))
+        envelope[b] = highest
+    fall = np.exp(-ENVELOPE_BLOCK / MODEL_ERROR_RANGE)
+    for b in range(1, blocks):
+        envelope[b] = max(envelope[b], fall * envelope[b - 1])
+    for b in range(blocks - 2, -1, -1):
+        envelope[b] = max(envelope[b], fall * envelope[b + 1])
     out = np.empty(n)
     for i in range(n):
-        out[i] = weight[i] / np.sqrt(1.0 + (share * envelope[i] * weight[i]) ** 2)
+        out[i] = weight[i] / np.sqrt(1.0 + (share * envelope[i // ENVELOPE_BLOCK] * weight[i]) ** 2)
     return out
 
 

@@ -27,7 +27,7 @@ def counted() -> np.ndarray:
 
 SPECTRUM: dict[Flag, Callable[[], peaks.Fit]] = {
     Flag.NO_PEAKS: lambda: peaks.fit(X, 20.0 + NOISE),
-    Flag.MAX_ITER: lambda: peaks.fit(X, 1e4 * np.abs(np.sin(X**1.5 / 300.0)) + NOISE),
+    Flag.MAX_ITER: lambda: peaks.fit(X, 1e3 * np.sin(X / 7.0) + NOISE),
     Flag.MASKED: lambda: peaks.fit(X, np.where(np.abs(X - 100) < 5, np.nan, drawn(ONE))),
     Flag.SIGMA_ESTIMATED: lambda: peaks.fit(X, drawn(ONE)),
     Flag.BAD_CHI2: lambda: peaks.fit(X, np.where(X > 300, 500.0, 0.0) + NOISE),

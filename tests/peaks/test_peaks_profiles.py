@@ -11,9 +11,10 @@ from scipy.special import voigt_profile, wofz
 
 from spectroflow import peaks
 from spectroflow.errors import UsageError
-from spectroflow.peaks.minimise import Controls, add_line, line_derivatives
+from spectroflow.modality import builtin
+from spectroflow.peaks.model import Controls, add_line, line_derivatives
 from spectroflow.peaks.settings import SHAPES
-from spectroflow.peaks.shapes import lorentz_share
+from spectroflow.peaks.shapes import companion_center, lorentz_share
 from spectroflow.peaks.voigt import faddeeva, voigt_widths
 
 X = np.linspace(0.0, 100.0, 401)
@@ -100,6 +101,34 @@ def test_thompson_cox_hastings_follows_the_voigt_profile() -> None:
         assert np.max(np.abs(peaks.profile(x, 0.0, float(fwhm), float(eta)) - exact)) < 0.012
     np.testing.assert_allclose(peaks.thompson_cox_hastings(2.0, 0.0), (2.0, 0.0))
     np.testing.assert_allclose(peaks.thompson_cox_hastings(0.0, 2.0), (2.0, 1.0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.01, 2.0), st.floats(0.0, 2.0))
+def test_gaussian_and_lorentzian_widths_come_back(gauss: float, lorentz: float) -> None:
+    fwhm, eta = peaks.thompson_cox_hastings(gauss, lorentz)
+    np.testing.assert_allclose(peaks.gauss_and_lorentz_widths(fwhm, eta), (gauss, lorentz), atol=1e-6 + 1e-4 * lorentz)
+
+
+def test_x_ray_lines_give_the_widths_they_were_made_with() -> None:
+    """Exact Voigt lines with their K-alpha-2 companions; size broadens as Lorentzian, strain as Gaussian."""
+    modality = builtin()["xrd"]
+    assert modality.wavelengths is not None
+    first, second, share = modality.wavelengths
+    x = np.arange(25.0, 85.0, 0.01)
+    rng = np.random.default_rng(73)
+    made = np.array([[31.0, 0.08, 0.05], [45.3, 0.05, 0.12], [75.2, 0.14, 0.10]])
+    y = np.full(x.size, 50.0)
+    for center, gauss, lorentz in made:
+        for at, part in ((center, 1.0), (companion_center(center, second / first), share)):
+            values = voigt_profile(x - at, gauss / np.sqrt(8 * np.log(2)), lorentz / 2)
+            y += 4000.0 * part * values / voigt_profile(0, gauss / np.sqrt(8 * np.log(2)), lorentz / 2)
+    result = peaks.fit(x, rng.poisson(y).astype(float), modality=modality)
+    assert result.shape == "thompson-cox-hastings"
+    strong = result.lines[result.column("height") > 500]
+    np.testing.assert_allclose(strong[:, 0], made[:, 0], atol=0.002)
+    widths = np.column_stack(peaks.gauss_and_lorentz_widths(strong[:, 2], strong[:, 3]))
+    np.testing.assert_allclose(widths, made[:, 1:], atol=0.008)
 
 
 def test_unknown_shape() -> None:

@@ -15,18 +15,17 @@ pytestmark = pytest.mark.real
 
 @pytest.mark.parametrize("mineral", LITERATURE)
 def test_literature_lines(real_data: Path, mineral: str) -> None:
-    """A sample shows all lines within 2 cm-1, and wherever the data do, the fit does.
+    """A sample shows all lines within 2 cm-1, and wherever the data do, the fitted lines together do.
 
     Natural samples differ, instruments are off by one or two cm-1, and radiation damage softens zircon by up to
     eight: of rutile and zircon, the data themselves agree with the literature in a few samples only.
     """
     result = literature(real_data, mineral, 12)
     assert len(result.fitted) >= 10
-    assert result.whole(result.fitted) >= 1, np.round(result.fitted, 1)
-    assert result.whole(result.fitted) >= result.whole(result.data) - 1, np.round(result.data, 1)
-    given, there = result.given
+    assert max(result.whole(result.fitted), result.whole(result.together)) >= 1, np.round(result.fitted, 1)
+    given, there = result.given(result.together)
     assert there >= 4
-    assert given >= 0.85 * there, np.round(result.fitted - result.data, 1)
+    assert given >= 0.9 * there, np.round(result.together - result.data, 1)
 
 
 def test_measurements_of_one_sample_agree(real_data: Path) -> None:
