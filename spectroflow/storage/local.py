@@ -132,29 +132,30 @@ def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
 
 
 def _open_new(path: str, durable: bool) -> FileIO:
-    """Open a file to be written, making its folder, also where a collection deletes that while it is still empty."""
+    """Open a file to be written, making its folder where there is none.
+
+    A collection may delete the folder again while it is empty. So the folders' names are forced to disk
+    only when the file is in there.
+    """
+    made: list[str] = []
     for _ in range(_REMAKINGS):
-        try:
-            return open(path, "wb", buffering=0)
-        except FileNotFoundError:
-            _make_folder(os.path.dirname(path), durable)
+        with suppress(FileNotFoundError):
+            file = open(path, "wb", buffering=0)  # noqa: SIM115 - whoever asks closes it
+            for folder in made if durable else ():
+                _sync_folder(os.path.dirname(folder))
+            return file
+        made += _missing_folders(path)
+        with suppress(FileNotFoundError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
     return open(path, "wb", buffering=0)
 
 
-def _make_folder(path: str, durable: bool) -> None:
-    """Make a folder and those above it; ``durable`` forces each new name to disk."""
-    missing = []
-    while not os.path.isdir(path):
+def _missing_folders(path: str) -> list[str]:
+    """Return the folders above a path that do not exist, the uppermost first."""
+    missing: list[str] = []
+    while not os.path.isdir(path := os.path.dirname(path)):
         missing.append(path)
-        path = os.path.dirname(path)
-    for folder in reversed(missing):
-        try:
-            Path(folder).mkdir(exist_ok=True)
-            if durable:
-                _sync_folder(os.path.dirname(folder))
-        except FileNotFoundError:
-            # Somebody deleted the one above it, which was empty; whoever needs the folder asks again.
-            return
+    return missing[::-1]
 
 
 def _sync_folder(path: str) -> None:
