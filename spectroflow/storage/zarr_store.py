@@ -117,7 +117,7 @@ def _read(place: Location, byte_range: ByteRequest | None) -> bytes:
     def read_all() -> bytes:
         data = place.read_bytes(start, end)
         if len(data) != wanted:
-            raise ValueError(f"{place.name} gives {len(data)} of the {wanted} bytes of a chunk or of an index")
+            raise ValueError(f"{place} gives {len(data)} of the {wanted} bytes of a chunk or of an index")
         return data
 
     return place.read_anew(read_all)
