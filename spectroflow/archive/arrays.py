@@ -248,7 +248,7 @@ def read_rows(root: Location, path: str, name: str, start: int, stop: int) -> Ar
     """
     array = open_array(root, path, name)
     try:
-        return np.asarray(array[start:stop])
+        return root.read_anew(lambda: np.asarray(array[start:stop]))
     except (ValueError, RuntimeError) as error:
         raise ArchiveError(
             f"a shard of the array {name!r} in rows {start} to {stop} cannot be read ({error})",

@@ -11,9 +11,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
+
+_REMAKINGS = 20
 
 
 def write(path: str, data: bytes | memoryview, *, durable: bool, at_last: Callable[[], None] | None = None) -> None:
@@ -116,12 +119,7 @@ def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
     # Random, because process numbers of two machines on one network file system may be equal.
     partial = f"{path}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
     try:
-        file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
-    except FileNotFoundError:
-        _make_folder(os.path.dirname(path), durable)
-        file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
-    try:
-        with file:
+        with _open_new(partial, durable) as file:
             view = memoryview(data).cast("B")
             while view:
                 view = view[file.write(view) :]
@@ -133,16 +131,31 @@ def _write_partial(path: str, data: bytes | memoryview, durable: bool) -> str:
     return partial
 
 
-def _make_folder(path: str, durable: bool) -> None:
-    """Make a folder and those above it; ``durable`` forces each new name to disk."""
-    missing = []
-    while not os.path.isdir(path):
+def _open_new(path: str, durable: bool) -> FileIO:
+    """Open a file to be written, making its folder where there is none.
+
+    A collection may delete the folder again while it is empty. So the folders' names are forced to disk
+    only when the file is in there.
+    """
+    made: list[str] = []
+    for _ in range(_REMAKINGS):
+        with suppress(FileNotFoundError):
+            file = open(path, "wb", buffering=0)  # noqa: SIM115 - whoever asks closes it
+            for folder in made if durable else ():
+                _sync_folder(os.path.dirname(folder))
+            return file
+        made += _missing_folders(path)
+        with suppress(FileNotFoundError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+    return open(path, "wb", buffering=0)
+
+
+def _missing_folders(path: str) -> list[str]:
+    """Return the folders above a path that do not exist, the uppermost first."""
+    missing: list[str] = []
+    while not os.path.isdir(path := os.path.dirname(path)):
         missing.append(path)
-        path = os.path.dirname(path)
-    for folder in reversed(missing):
-        Path(folder).mkdir(exist_ok=True)
-        if durable:
-            _sync_folder(os.path.dirname(folder))
+    return missing[::-1]
 
 
 def _sync_folder(path: str) -> None:

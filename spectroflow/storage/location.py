@@ -166,10 +166,14 @@ class Location:
         FileNotFoundError
             There is no such object.
         """
+        return self.read_anew(lambda: decode(self.read_bytes()))
+
+    def read_anew(self, read: Callable[[], T]) -> T:
+        """Return what ``read`` reads here, reading anew where what came over a network was not whole."""
         for _ in range(0 if self.is_local else REREADINGS):
-            with suppress(ValueError, InvalidInput):
-                return decode(self.read_bytes())
-        return decode(self.read_bytes())
+            with suppress(ValueError, RuntimeError, InvalidInput):
+                return read()
+        return read()
 
     def write_bytes(
         self, data: bytes | memoryview, *, durable: bool = False, at_last: Callable[[], None] | None = None

@@ -11,8 +11,7 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Sto
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.buffer.core import default_buffer_prototype
 
-from spectroflow.errors import ArchiveError
-from spectroflow.storage.location import REREADINGS, Location
+from spectroflow.storage.location import Location
 
 T = TypeVar("T")
 
@@ -122,15 +121,14 @@ def _read(place: Location, byte_range: ByteRequest | None) -> bytes:
     if byte_range is None or isinstance(byte_range, OffsetByteRequest):
         return place.read_bytes(start, end)
     wanted = byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else byte_range.end - byte_range.start
-    for _ in range(1 if place.is_local else 1 + REREADINGS):
+
+    def read_all() -> bytes:
         data = place.read_bytes(start, end)
-        if len(data) == wanted:
-            return data
-    raise ArchiveError(
-        f"it gives {len(data)} of the {wanted} bytes of a chunk or of an index",
-        where=str(place),
-        remedy="Run spectroflow verify; restore the object from a backup, or convert its sources again.",
-    )
+        if len(data) != wanted:
+            raise ValueError(f"{place} gives {len(data)} of the {wanted} bytes of a chunk or of an index")
+        return data
+
+    return place.read_anew(read_all)
 
 
 def _bounds(request: ByteRequest | None) -> tuple[int | None, int | None]:

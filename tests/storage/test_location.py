@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def test_a_kill_during_a_write_leaves_the_old_content(tmp_path: Path) -> None:
         target.write_bytes(memoryview("text"))  # type: ignore[arg-type]
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["object"]
+
+
+def test_a_folder_that_a_collection_deletes_while_it_is_empty_is_made_again(tmp_path: Path) -> None:
+    root, done = Location.parse(tmp_path / "runs"), threading.Event()
+
+    def collect() -> None:
+        while not done.is_set():
+            root.delete_empty_folders()
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    try:
+        for number in range(150):
+            (root / f"{number}/done/unit.json").create_exclusive(b"{}")
+    finally:
+        done.set()
+        collector.join()
+    assert len(list(root.walk())) == 150
 
 
 def _try_to_create(
