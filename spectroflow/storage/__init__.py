@@ -7,7 +7,7 @@
 
 from spectroflow.storage.checked import CheckedWriter, UnitAlreadyDone, Written, digest_bytes
 from spectroflow.storage.location import AlreadyExists, Location, ObjectInfo
-from spectroflow.storage.zarr_store import LocationStore
+from spectroflow.storage.zarr_store import LocationStore, whole_shards
 
 __all__ = [
     "AlreadyExists",
@@ -18,4 +18,5 @@ __all__ = [
     "UnitAlreadyDone",
     "Written",
     "digest_bytes",
+    "whole_shards",
 ]
