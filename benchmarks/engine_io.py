@@ -13,7 +13,7 @@ from benchmarks.common import wall_seconds
 from benchmarks.engine_work import POINTS, SHARD_ROWS, Copy, layout_of
 from spectroflow.archive.arrays import read_rows
 from spectroflow.engine import ExecuteOptions, execute, unit_shards_for
-from spectroflow.storage import Location
+from spectroflow.storage import Location, whole_shards
 
 
 def throughput(folder: Path, *, shards: int, rounds: int) -> dict[str, float]:
@@ -73,4 +73,5 @@ def bare_read(folder: str, rows: int) -> float:
 def archive_read(root: Location, path: str, rows: int) -> float:
     """Read all shards as processors do."""
     starts = range(0, rows, SHARD_ROWS)
-    return float(sum(read_rows(root, path, "intensity", s, min(rows, s + SHARD_ROWS))[0, 0] for s in starts))
+    with whole_shards():
+        return float(sum(read_rows(root, path, "intensity", s, min(rows, s + SHARD_ROWS))[0, 0] for s in starts))

@@ -15,7 +15,7 @@ from spectroflow.engine.quarantine import write_failures
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError
 from spectroflow.status import code_of
-from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone
+from spectroflow.storage import CheckedWriter, Location, UnitAlreadyDone, whole_shards
 
 _WRITES_BEHIND = 2
 """One shard is forced to disk while another is hashed, and the unit computes a third."""
@@ -100,7 +100,7 @@ class Workshop:
 
         writer = CheckedWriter(self.root, self.processor.keys(unit), is_done, behind=_WRITES_BEHIND)
         try:
-            with writer:
+            with writer, whole_shards():
                 result = self.processor.process(unit, writer, skip)
             result = _accounted(unit, result, skip)
             faults.reach("after-data", unit.id, number)
@@ -136,7 +136,8 @@ class Workshop:
 
     def probe(self, unit: Unit, rows: range) -> None:
         """Compute some rows of a unit without writing anything."""
-        self.processor.probe(unit, rows)
+        with whole_shards():
+            self.processor.probe(unit, rows)
 
 
 def _accounted(unit: Unit, result: UnitResult, skip: Mapping[int, str]) -> UnitResult:

@@ -86,7 +86,8 @@ def environment() -> dict[str, str]:
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "spectroflow": code_digest()[:12]}
     for package in _DECIDE_CONTENT:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
+            # Builds of one version for different devices have a suffix: a node without a GPU may have another.
+            found[package] = version(package).partition("+")[0]
     return found
 
 

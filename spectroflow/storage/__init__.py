@@ -8,7 +8,7 @@
 from spectroflow.storage.checked import CheckedWriter, UnitAlreadyDone, Written, digest_bytes
 from spectroflow.storage.location import AlreadyExists, Location, ObjectInfo
 from spectroflow.storage.refusal import is_storage_refusal, storage_refusal
-from spectroflow.storage.zarr_store import LocationStore
+from spectroflow.storage.zarr_store import LocationStore, whole_shards
 
 __all__ = [
     "AlreadyExists",
@@ -21,4 +21,5 @@ __all__ = [
     "digest_bytes",
     "is_storage_refusal",
     "storage_refusal",
+    "whole_shards",
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import zarr
 
 from spectroflow.errors import ArchiveError
-from spectroflow.storage import CheckedWriter, Location, LocationStore, UnitAlreadyDone, digest_bytes
+from spectroflow.storage import CheckedWriter, Location, LocationStore, UnitAlreadyDone, digest_bytes, whole_shards
 
 
 def _group(root: Location) -> None:
@@ -86,6 +87,23 @@ def test_writes_that_go_on_behind_are_all_there_in_the_end(tmp_path: Path) -> No
     assert writer.written.keys() == keys
     for key, entry in writer.written.items():
         assert digest_bytes((root / key).read_bytes()) == entry.digest
+
+
+def test_shards_are_the_same_whether_their_chunks_are_coded_together_or_one_by_one(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    found = []
+    for name, context in (("alone", nullcontext()), ("together", whole_shards())):
+        root = Location.parse(tmp_path / name)
+        _group(root)
+        array = LocationStore(root / "segment/spectra.zarr").group()["intensity"]
+        assert isinstance(array, zarr.Array)
+        with context:
+            array[:] = data
+            assert np.array_equal(array[:], data)  # type: ignore[arg-type]
+        found.append({info.path: info.location.read_bytes() for info in root.walk()})
+    assert found[0] == found[1]
+    assert len(found[0]) == 5
+    assert zarr.config.get("codec_pipeline.batch_size") == 1
 
 
 def test_what_a_write_behind_raises_is_raised_before_the_unit_can_end(tmp_path: Path) -> None:
