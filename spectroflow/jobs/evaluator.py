@@ -22,7 +22,7 @@ from spectroflow.jobs.grids import grid_rows, load_spectra, not_selected
 from spectroflow.jobs.model_files import load_generator
 from spectroflow.jobs.running import AdditiveMetrics
 from spectroflow.jobs.scores import column_names, score
-from spectroflow.jobs.transferrer import row_states
+from spectroflow.jobs.transfer import row_states
 from spectroflow.metrics import MEASURES
 from spectroflow.modality import resolve
 from spectroflow.models.data import SpectraOf

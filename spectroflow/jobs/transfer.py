@@ -18,6 +18,7 @@ from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.jobs.transferrer import Task, TransferProcessor, out_layout
+from spectroflow.jobs.transferrer import row_states as row_states
 from spectroflow.modality import Modality, resolve
 from spectroflow.storage import Location
 
