@@ -28,7 +28,7 @@ from scipy.linalg import cho_factor, cho_solve
 from spectroflow.materials.composition import OXYGEN
 from spectroflow.materials.traits import block
 from spectroflow.models.baselines import gaussian_kernel, laplacian_kernel
-from spectroflow.models.experts import COMPOSITION_GAMMA, LAPLACE_GAMMA
+from spectroflow.models.experts import LAPLACE_GAMMA
 from spectroflow.models.features import KINDS, composition_features, spectrum_features, unit
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.library.diffraction import PatternMatcher
@@ -40,6 +40,7 @@ Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 RIDGE, BACK_RIDGE = 0.2, 0.3
+COMPOSITION_GAMMA = 3.0
 FORMULA_GAMMA, BONDS_GAMMA, TYPE_GAMMA = 6.0, 12.0, 8.0
 ALONE = 0.2  # how far spectra of samples with other elements are compared all the same
 _SURE = 0.02  # no element is less likely there, or not there, than this
@@ -200,9 +201,14 @@ def structure_kernel(library: StructureLibrary, a: Int, b: Int) -> Float:
     for name, gamma in (("bonds", BONDS_GAMMA), ("type", TYPE_GAMMA)):
         trait = unit(block(library.traits, name), centre=False)
         total = total + gaussian_kernel(trait[a] @ trait[b].T, gamma)
+    return total + order_kernel(library, a, b)
+
+
+def order_kernel(library: StructureLibrary, a: Int, b: Int) -> Float:
+    """Return ``exp(-|difference of order|^2)`` of structures ``a`` and ``b``."""
     order = block(library.traits, "order")
     square = (order**2).sum(axis=1)
-    return np.asarray(total + np.exp(2 * order[a] @ order[b].T - square[a][:, None] - square[b][None]), np.float32)
+    return np.asarray(np.exp(2 * order[a] @ order[b].T - square[a][:, None] - square[b][None]), np.float32)
 
 
 def _views(features: Mapping[str, Float]) -> dict[str, Float]:
