@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.errors import InvalidInput
-from spectroflow.materials.composition import fractions, parse_all
 from spectroflow.modality import Modality
 from spectroflow.models.folds import Split, deal, group_materials, sample_unit
+from spectroflow.models.formulas import KnownFormulas
 from spectroflow.models.preprocess import prepare
 
 Float = npt.NDArray[np.float32]
@@ -173,24 +173,10 @@ class TrainingData:
 
 
 def _compositions(spectra: Mapping[str, SpectraOf]) -> dict[str, Float]:
-    known: dict[tuple[str, str], dict[str, float]] = {}
-    parsed = {name: parse_all(table.formula) for name, table in spectra.items()}
-    for name, table in spectra.items():
-        for sample, label, amounts in zip(table.sample, table.label, parsed[name], strict=True):
-            if amounts:
-                known.setdefault(("sample", sample), amounts)
-                known.setdefault(("label", label), amounts)
-    known.pop(("sample", ""), None)
-    known.pop(("label", ""), None)
-    return {
-        name: fractions(
-            [
-                own or known.get(("sample", sample)) or known.get(("label", label))
-                for own, sample, label in zip(parsed[name], table.sample, table.label, strict=True)
-            ]
-        )
-        for name, table in spectra.items()
-    }
+    known = KnownFormulas()
+    for table in spectra.values():
+        known.learn(table.sample, table.label, table.formula)
+    return {name: known.fractions(table.sample, table.label, table.formula) for name, table in spectra.items()}
 
 
 def spectra_of(

@@ -209,8 +209,9 @@ class Generator:
         """Generate as if no material had been in the training.
 
         Each row whose label or sample the training knows is done by the one member that never saw it;
-        all others by all members. A model whose split is by sample or by record knows
-        samples or digests instead. Parameters as for :meth:`generate`; ``prepared`` says that the values went through :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
+        all others by all members. A model whose split is by sample or by record goes by samples or digests
+        instead. Parameters as for :meth:`generate`; ``prepared`` says that the values went through
+        :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
         """
         nothing = [""] * len(labels)
         folds = [self.fold_of(*names) for names in zip(labels, samples or nothing, digests or nothing, strict=True)]
