@@ -105,6 +105,10 @@ class Generator:
         """What may be known of a sample: ``spectrum``, and where formulas were known in training, the others."""
         return [track for track in TRACKS if any(key[3] == track for key in self.blends)]
 
+    def tracks_of(self, source: str, target: str) -> list[str]:
+        """Return the tracks of one direction; one without formulas of enough materials has the spectrum alone."""
+        return [track for track in TRACKS if any(key[1:] == (source, target, track) for key in self.blends)]
+
     @cached_property
     def features(self) -> dict[str, dict[str, Float]]:
         """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
