@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks import presenting
 from benchmarks.ablation_blend import rows
 from benchmarks.ablation_networks import DIRECTIONS, VARIANTS, Scores, judge, materials_of
+from benchmarks.honest_table import markdown
 from benchmarks.model_work import archive_with_lines, options, tell, work_folder
 from spectroflow.archive import Archive
 from spectroflow.jobs import JobOptions
@@ -53,7 +54,7 @@ def networks(archive: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, 
     materials = {(s, t): materials_of(data, config, held, s, t) for s, t, _ in columns}
     figures: dict[str, float] = {}
     base: Scores = {}
-    lines = []
+    lines: list[list[str]] = []
     for variant in variants:
         tell(f"networks: {variant.title}")
         scores = judge(data, variant, config, held)
@@ -67,10 +68,10 @@ def networks(archive: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, 
             if scores is not base:
                 change = _change(paired_difference(scores[key], base[key], materials[source, target]))
             cells.append(f"{interval.mean:.3f}{change}")
-        lines.append(f"| {variant.title} | " + " | ".join(cells) + " |")
+        lines.append([variant.title, *cells])
     titles = [f"{s} to {t}, {'r' if name == 'r' else 'F1'}" for s, t, name in columns[:4]]
     titles += [f"{s} rebuilt, r" for s, _ in DIRECTIONS]
-    return figures, _table(["single network", *titles], lines)
+    return figures, markdown(["single network", *titles], lines)
 
 
 def blends(archive: Path, folder: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, float], str]:
@@ -92,8 +93,8 @@ def blends(archive: Path, folder: Path, quick: bool, chosen: JobOptions) -> tupl
             figures[f"{key}_r_{direction[0]}_{direction[1]}"] = interval.mean
             change = "" if key == "blend" else _change(paired_difference(scores, found["blend"][1], materials))
             cells.setdefault(title, []).append(f"{interval.mean:.3f}{change}")
-    lines = [f"| {title} | " + " | ".join(row) + " |" for title, row in cells.items()]
-    return figures, _table(["generator", *(f"{s} to {t}, r" for s, t in directions)], lines)
+    titles = ["generator", *(f"{s} to {t}, r" for s, t in directions)]
+    return figures, markdown(titles, [[title, *row] for title, row in cells.items()])
 
 
 def _data(archive: Path, chosen: JobOptions) -> TrainingData:
@@ -105,11 +106,6 @@ def _change(difference: Interval) -> str:
     if not np.isfinite(difference.low):
         return ""
     return f" ({difference.mean:+.3f}, {difference.low:+.3f} to {difference.high:+.3f})"
-
-
-def _table(titles: list[str], lines: list[str]) -> str:
-    head = "| " + " | ".join(titles) + " |"
-    return "\n".join([head, "|" + "---|" * len(titles), *lines]) + "\n"
 
 
 if __name__ == "__main__":
