@@ -80,6 +80,9 @@ class TrainConfig(Section):
     """How the generator is trained."""
 
     folds: int = Field(default=5, ge=3, description="folds of materials; one ensemble member each")
+    split: Literal["species", "sample", "paper"] = Field(
+        default="species", description="what folds keep whole: materials, samples (material seen) or single records"
+    )
     epochs: int = Field(default=150, gt=0, description="passes over the materials of a network")
     batch: int = Field(default=64, gt=1, description="materials in one batch")
     learning_rate: float = Field(default=2e-3, gt=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,29 +21,56 @@ LEAST_PROMINENCE = 0.05
 """A line of a gridded spectrum stands out by this share of the maximum."""
 
 
-def score(generated: Float, measured: Float, valid: Bool, modality: Modality) -> Array:
-    """Compare generated with measured spectra row by row.
+@dataclass(frozen=True)
+class Measured:
+    """Measured spectra to compare others with.
 
-    Parameters
+    Attributes
     ----------
-    generated, measured
+    values
         Shape ``(rows, points)`` on the modality's grid, background removed, relative to the maximum.
     valid
-        Where the target was measured; nothing else counts.
+        Where they were measured; nothing else counts.
     modality
         Gives grid, resolution and the tolerance of line positions.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(rows, measures)``, float64, in the order of :data:`spectroflow.metrics.MEASURES`. Lines of
-        both sides are found the same way, so that neither profits from a better detector.
     """
-    found = compare(generated, measured, valid, axis=modality.grid.axis(), resolution=modality.resolution)
-    found |= match_line_sets(
-        line_centers(generated, valid, modality), line_centers(measured, valid, modality), modality.match_tolerance
-    )
-    return np.stack([np.asarray(found[name], np.float64) for name in MEASURES], axis=1)
+
+    values: Float
+    valid: Bool
+    modality: Modality
+
+    @cached_property
+    def centers(self) -> Array:
+        """Where they have lines, shape ``(rows, most lines)``."""
+        return line_centers(self.values, self.valid, self.modality)
+
+    def score(self, generated: Float, centers: npt.NDArray[Any] | None = None) -> Array:
+        """Compare others with these row by row.
+
+        Parameters
+        ----------
+        generated
+            Shape ``(rows, points)``.
+        centers
+            Their lines where their maker tells them, ``(rows, slots)`` in axis units, NaN in unused slots.
+            If None, lines are found as in the measured spectra, so that neither profits from a better detector.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(rows, measures)``, float64, in the order of :data:`spectroflow.metrics.MEASURES`.
+        """
+        modality = self.modality
+        grid = modality.grid.axis()
+        if centers is None:
+            told = line_centers(generated, self.valid, modality)
+        else:
+            place = np.clip(np.rint((centers - grid[0]) / modality.grid.step), 0, grid.size - 1)
+            usable = np.take_along_axis(self.valid, np.nan_to_num(place).astype(np.int64), axis=1)
+            told = np.where(usable, centers, np.nan)
+        found = compare(generated, self.values, self.valid, axis=grid, resolution=modality.resolution)
+        found |= match_line_sets(told, self.centers, modality.match_tolerance)
+        return np.stack([np.asarray(found[name], np.float64) for name in MEASURES], axis=1)
 
 
 def line_centers(values: Float, valid: Bool, modality: Modality) -> Array:
@@ -64,6 +93,10 @@ def line_centers(values: Float, valid: Bool, modality: Modality) -> Array:
     return centers
 
 
-def column_names(predictors: Iterable[str]) -> list[str]:
-    """Return the names of score columns, ``predictor:measure`` for every pair."""
-    return [f"{predictor}:{measure}" for predictor in predictors for measure in MEASURES]
+def mean_by(owner: npt.NDArray[np.int64], values: Array, count: int) -> Array:
+    """Return the means of rows that share an owner, NaN left out, shape ``(count, columns)``."""
+    finite = np.isfinite(values)
+    total, number = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
+    np.add.at(total, owner, np.where(finite, values, 0.0))
+    np.add.at(number, owner, finite)
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)

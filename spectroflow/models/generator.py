@@ -30,6 +30,7 @@ from spectroflow.models.blend import Blend, evidence_of
 from spectroflow.models.data import SpectraOf, TrainingData
 from spectroflow.models.experts import Bank, KernelExperts
 from spectroflow.models.features import TRACKS, composition_features, spectrum_features
+from spectroflow.models.folds import FoldIndex
 from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.training import build_network, plan_networks
@@ -84,7 +85,7 @@ class Generator:
     ) -> None:
         self.data, self.config, self.blends, self.card, self.device = data, config, dict(blends), dict(card), device
         self.networks = {name: network.to(device).eval() for name, network in networks.items()}
-        self.folds = data.folds(config.folds, config.seed)
+        self.folds = data.folds(config.folds, config.seed, config.split)
         self._kernels: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
 
     # What it is
@@ -104,6 +105,10 @@ class Generator:
         """What may be known of a sample: ``spectrum``, and where formulas were known in training, the others."""
         return [track for track in TRACKS if any(key[3] == track for key in self.blends)]
 
+    def tracks_of(self, source: str, target: str) -> list[str]:
+        """Return the tracks of one direction; one without formulas of enough materials has the spectrum alone."""
+        return [track for track in TRACKS if any(key[1:] == (source, target, track) for key in self.blends)]
+
     @cached_property
     def features(self) -> dict[str, dict[str, Float]]:
         """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
@@ -118,18 +123,12 @@ class Generator:
         }
 
     @cached_property
-    def _fold_of(self) -> dict[tuple[str, str], int]:
-        known: dict[tuple[str, str], int] = {}
-        for name, table in self.data.spectra.items():
-            for label, sample, fold in zip(table.label, table.sample, self.folds[name].tolist(), strict=True):
-                known |= {("label", label): fold, ("sample", sample): fold}
-        known.pop(("label", ""), None)
-        known.pop(("sample", ""), None)
-        return known
+    def _fold_index(self) -> FoldIndex:
+        return FoldIndex.of(self.data.spectra, self.folds, self.config.split)
 
-    def fold_of(self, label: str, sample: str = "") -> int | None:
-        """Return the fold that a material was in, or None if the training has not seen it."""
-        return self._fold_of.get(("label", label), self._fold_of.get(("sample", sample)))
+    def fold_of(self, label: str, sample: str = "", digest: str = "") -> int | None:
+        """Return the fold that a record's material, sample or itself was in (as the split says), or None."""
+        return self._fold_index.find(label, sample, digest)
 
     def kernels(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
@@ -204,6 +203,7 @@ class Generator:
         labels: Sequence[str],
         samples: Sequence[str] | None = None,
         *,
+        digests: Sequence[str] | None = None,
         composition: Float | None = None,
         track: str = "spectrum",
         prepared: bool = False,
@@ -213,10 +213,12 @@ class Generator:
         """Generate as if no material had been in the training.
 
         Each row whose label or sample the training knows is done by the one member that never saw it;
-        all others by all members. Parameters as for :meth:`generate`; ``prepared`` says that the values
-        went through :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
+        all others by all members. A model whose split is by sample or by record goes by samples or digests
+        instead. Parameters as for :meth:`generate`; ``prepared`` says that the values went through
+        :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
         """
-        folds = [self.fold_of(*names) for names in zip(labels, samples or [""] * len(labels), strict=True)]
+        nothing = [""] * len(labels)
+        folds = [self.fold_of(*names) for names in zip(labels, samples or nothing, digests or nothing, strict=True)]
         everyone = tuple(range(self.config.folds))
         members = [everyone if fold is None else (fold,) for fold in folds]
         return self._generate(

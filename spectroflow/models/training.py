@@ -144,7 +144,7 @@ def train_networks(
         calling this with hooks that load what all workers saved collects the whole ensemble.
     """
     hooks = hooks or InlineHooks()
-    folds = data.folds(config.folds, config.seed)
+    folds = data.folds(config.folds, config.seed, config.split)
     return [
         train_network(data, folds, plan, config, device=device, hooks=hooks)
         for plan in plan_networks(config)[hooks.rank :: hooks.world_size]

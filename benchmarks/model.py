@@ -1,0 +1,100 @@
+"""The generator: how good it is for minerals it has never seen, beside what it must beat, and what training costs.
+
+In full on the RRUFF pack that ``SPECTROFLOW_TEST_DATA`` names; with ``--quick`` on a simulated archive, whose
+figures say nothing about real minerals and are therefore not judged. All figures are means over materials, of
+five folds; ``docs/evaluation.md`` says what each protocol and track means. A folder named by
+``SPECTROFLOW_BENCH_WORK`` keeps archive and models, so that an interrupted run is continued.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks import common
+from benchmarks.model_work import archive_with_lines, options, tell, work_folder
+from spectroflow.jobs.evaluate import evaluate
+from spectroflow.jobs.train import train
+
+LEAST = {
+    "r_raman_ir": 0.75,
+    "r_raman_ir_elements": 0.80,
+    "r_raman_ir_formula": 0.84,
+    "f1_raman_ir": 0.30,
+    "r_ir_raman": 0.47,
+    "r_ir_raman_elements": 0.50,
+    "f1_ir_raman": 0.32,
+    "r_xrd_ir": 0.52,
+    "r_xrd_ir_elements": 0.66,
+    "r_xrd_ir_library": 0.72,
+    "r_xrd_raman": 0.26,
+    "r_xrd_raman_library": 0.38,
+    "r_raman_xrd_library": 0.58,
+    "r_ir_xrd_library": 0.58,
+    "top1_structure_elements": 0.82,
+    "top10_structure": 0.40,
+    "top1_structure_xrd": 0.95,
+    "r_raman_ir_sample": 0.94,
+    "r_ir_raman_sample": 0.87,
+}
+GOALS = [
+    *(common.Goal(key, least=least, quick=False) for key, least in LEAST.items()),
+    common.Goal("train_overhead_us_per_sample", most=150, quick=False),
+    common.Goal("train_minutes", most=40, quick=False),
+]
+
+
+def measure(quick: bool) -> dict[str, float]:
+    """Return all figures; none but the overhead where real spectra are needed and missing."""
+    chosen = options(quick)
+    with work_folder("model") as folder:
+        archive = archive_with_lines(folder, quick, chosen)
+        if archive is None:
+            return {}
+        model = folder / ("small-model" if quick else "model")
+        tell("train")
+        began = time.perf_counter()
+        summary = train(str(archive), str(model), options=chosen)
+        figures = {}
+        if summary.status == "done":
+            figures["train_minutes"] = (time.perf_counter() - began) / 60
+        tell("evaluate")
+        protocols = evaluate(str(model), str(archive), protocol="all", options=chosen).details["protocols"]
+        figures |= accuracy(protocols)
+    return figures
+
+
+def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:
+    """Return the means over materials by their keys, and how far the generator is above its best baseline."""
+    figures: dict[str, float] = {}
+    for direction, told in protocols["species"].items():
+        short = direction.replace(" to ", "_")
+        for track, contested in told["over_best_baseline"].items():
+            known = "" if track == "spectrum" else f"_{track}"
+            model = told["predictors"]["model" if track == "spectrum" else f"{track}/model"]
+            for measure_, difference in contested.items():
+                put(figures, f"{measure_}_{short}{known}", model[measure_]["mean"])
+                put(figures, f"{measure_}_{short}{known}_over_baseline", difference["mean"])
+                put(figures, f"{measure_}_{short}{known}_over_baseline_low", difference["low"])
+                put(figures, f"{measure_}_{short}{known}_over_baseline_high", difference["high"])
+        for bound in ("oracle", "replicate"):
+            put(figures, f"r_{short}_{bound}", told["predictors"][bound]["r"]["mean"])
+    for protocol in ("sample", "paper"):
+        for direction, told in protocols[protocol].items():
+            short = direction.replace(" to ", "_")
+            for who in ("model", "nearest", "lookup", "replicate"):
+                if who in told["predictors"]:
+                    name = "" if who == "model" else f"_{who}"
+                    put(figures, f"r_{short}_{protocol}{name}", told["predictors"][who]["r"]["mean"])
+    return figures
+
+
+def put(figures: dict[str, float], key: str, value: float | None) -> None:
+    """Add a figure unless there is none."""
+    if value is not None:
+        figures[key] = value
+
+
+if __name__ == "__main__":
+    common.main("model", measure, GOALS, __doc__)
