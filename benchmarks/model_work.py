@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from benchmarks import common
 from spectroflow.config import Config, parse
 from spectroflow.jobs import JobOptions
@@ -17,7 +19,7 @@ from spectroflow.jobs.fit import fit
 from spectroflow.jobs.simulate import simulate
 
 SMALL = {
-    "simulate": {"materials": 14, "samples": 2},
+    "simulate": {"materials": 10, "samples": 4},
     "train": {"folds": 3, "epochs": 2, "hidden": 32, "latent": 8, "decoder_lines": 16},
     "evaluate": {"bootstrap": 100},
 }
@@ -42,6 +44,8 @@ def options(quick: bool, **sections: dict[str, object]) -> JobOptions:
     base = SMALL if quick else RRUFF
     tree = {name: {**base.get(name, {}), **sections.get(name, {})} for name in {*base, *sections}}
     config: Config = parse(tree)
+    if quick:
+        torch.set_num_threads(1)  # small tensors: more threads only wait for each other
     return JobOptions(config=config, workers=0 if quick else None)
 
 

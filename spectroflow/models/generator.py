@@ -143,6 +143,12 @@ class Generator:
                 self.modalities[target],
             )
             memory = build_memory(self.data, source, target, rows[source], rows[target])
+            if not len(memory):
+                raise InvalidInput(
+                    f"{source} to {target}: no pair is left to learn from without folds "
+                    + " and ".join(map(str, key[0])),
+                    remedy="Add paired spectra, or leave the direction out with --from and --to.",
+                )
             self._kernels[key] = KernelExperts.fit(bank, memory, build_targets(self.data, target, rows[target]))
         return self._kernels[key]
 
