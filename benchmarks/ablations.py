@@ -8,22 +8,25 @@ in no training; differences are paired, spectrum by spectrum, with 95 % bootstra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import presenting
 from benchmarks.ablation_blend import rows
-from benchmarks.ablation_networks import DIRECTIONS, VARIANTS, Scores, judge, materials_of
+from benchmarks.ablation_networks import DIRECTIONS, VARIANTS, Scores, Variant, judge, materials_of
 from benchmarks.honest_table import markdown
 from benchmarks.model_work import archive_with_lines, options, tell, work_folder
 from spectroflow.archive import Archive
+from spectroflow.config import TrainConfig, digest
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.model_files import load_generator
 from spectroflow.jobs.train import train
 from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.metrics import Interval, bootstrap_interval, paired_difference
 from spectroflow.models.data import TrainingData
+from spectroflow.models.ensemble import describe
 from spectroflow.storage import Location
 
 EPOCHS = 40
@@ -39,13 +42,13 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         archive = archive_with_lines(folder, quick, chosen)
         if archive is None:
             return {}, "Real spectra are needed: set SPECTROFLOW_TEST_DATA."
-        figures, first = networks(archive, quick, chosen)
+        figures, first = networks(archive, folder / "ablations", quick, chosen)
         more, second = blends(archive, folder, quick, chosen)
     return figures | more, first + "\n" + second
 
 
-def networks(archive: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, float], str]:
-    """Train and judge every variant of a single network."""
+def networks(archive: Path, kept: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, float], str]:
+    """Train and judge every variant of a single network; scores that are kept are not found again."""
     data = _data(archive, chosen)
     config = chosen.config.train
     held = HELD[:1] if quick else HELD
@@ -57,7 +60,7 @@ def networks(archive: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, 
     lines: list[list[str]] = []
     for variant in variants:
         tell(f"networks: {variant.title}")
-        scores = judge(data, variant, config, held)
+        scores = _judged(kept, variant, data, config, held)
         base = base or scores
         cells = []
         for key in columns:
@@ -95,6 +98,17 @@ def blends(archive: Path, folder: Path, quick: bool, chosen: JobOptions) -> tupl
             cells.setdefault(title, []).append(f"{interval.mean:.3f}{change}")
     titles = ["generator", *(f"{s} to {t}, r" for s, t in directions)]
     return figures, markdown(titles, [[title, *row] for title, row in cells.items()])
+
+
+def _judged(kept: Path, variant: Variant, data: TrainingData, config: TrainConfig, held: Sequence[int]) -> Scores:
+    made_of = {"train": config.model_dump(mode="json"), "data": describe(data), "held": list(held)}
+    path = kept / f"{variant.key}-{digest(made_of, 12)}.npz"
+    if not path.exists():
+        scores = judge(data, variant, config, held)
+        kept.mkdir(exist_ok=True)
+        np.savez(path, **{" ".join(key): values for key, values in scores.items()})
+    with np.load(path) as found:
+        return {(s, t, m): found[name] for name in found.files for s, t, m in [name.split(" ")]}
 
 
 def _data(archive: Path, chosen: JobOptions) -> TrainingData:
