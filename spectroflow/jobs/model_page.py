@@ -65,14 +65,28 @@ def _headline(protocols: Mapping[str, Any]) -> str:
     if not protocols:
         return "Not evaluated."
     name, told = next(iter(protocols.items()))
-    better = [
-        direction
+    by_verdict: dict[str, list[str]] = {}
+    for direction, signs in _decided(told).items():
+        better, worse = max(signs) > 0, min(signs) < 0
+        if better and worse:
+            by_verdict.setdefault("better in one of r and F1 and worse in the other", []).append(direction)
+        elif better or worse:
+            text = "better in r or F1 and worse in neither" if better else "worse in r or F1 and better in neither"
+            by_verdict.setdefault(text, []).append(direction)
+    sentences = [f"{text}: {', '.join(found)}" for text, found in sorted(by_verdict.items())]
+    verdict = "; ".join(sentences) or "nothing is decided in any direction"
+    return f"Against the best baseline, beyond chance ({name}: {told['what']}): {verdict}."
+
+
+def _decided(told: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return, by direction, whether the difference from the best baseline in r and in F1 is above 0, below, or open."""
+    return {
+        direction: [
+            int((found["low"] or 0) > 0) - int((found["high"] or 0) < 0)
+            for found in figures["over_best_baseline"][SPECTRUM].values()
+        ]
         for direction, figures in told["directions"].items()
-        if (figures["over_best_baseline"][SPECTRUM]["r"]["low"] or 0) > 0
-    ]
-    if not better:
-        return f"In no direction is the generator better than its best baseline beyond chance ({name}: {told['what']})."
-    return f"Better than the best baseline beyond chance in r ({name}: {told['what']}): {', '.join(better)}."
+    }
 
 
 def _scope(protocol: str, told: Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ def fit_blend(
 
 
 def _combined(predictions: Mapping[str, Float], weights: Mapping[str, float]) -> Float:
-    heard = [name for name, weight in weights.items() if weight > 0]
+    heard = sorted(name for name, weight in weights.items() if weight > 0)  # a file does not keep their order
     total = np.sum([weights[name] * unit_rows(predictions[name]) for name in heard], axis=0)
     return scale_to_one(np.clip(total, 0.0, None))
 

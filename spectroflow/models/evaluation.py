@@ -1,4 +1,4 @@
-"""How a generator does on the materials it was trained on, each judged by the member that never saw it.
+"""How a generator does on what it was trained on, each record judged by the member that never saw its fold.
 
 Figures are means over materials, not over spectra: a mineral with thirty spectra counts once.
 """
@@ -49,7 +49,7 @@ class HeldOut:
 
 
 def held_out(generator: Generator, source: str, target: str, *, track: str = "spectrum", batch: int = 64) -> HeldOut:
-    """Predict every paired source spectrum as if its material had not been in the training."""
+    """Predict every paired source spectrum as if its fold (of materials, unless the split is another) was unknown."""
     data = generator.data
     pairs = data.pairs(source, target)
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
@@ -62,6 +62,7 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
         target,
         [table.label[i] for i in rows],
         [table.sample[i] for i in rows],
+        digests=[table.digest[i] for i in rows],
         composition=data.composition[source][rows],
         track=track,
         prepared=True,
