@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.models.blend import correlation
-from spectroflow.models.generator import Generator
+from spectroflow.models.generator import Generated, Generator
 
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -53,8 +53,21 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
     data = generator.data
     pairs = data.pairs(source, target)
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
-    table, wanted = data.spectra[source], data.spectra[target]
-    found = generator.generate_held_out(
+    wanted = data.spectra[target]
+    found = generate_rows(generator, rows, source, target, track=track, batch=batch)
+    measured, valid = wanted.values[pairs[:, 1]], wanted.valid[pairs[:, 1]]
+    predictions = {"blend": found.intensity, **found.experts}
+    scores = {name: correlation(values[position], measured, valid) for name, values in predictions.items()}
+    confidence = found.confidence[position].astype(np.float64)
+    return HeldOut(source, target, pairs, data.material[source][pairs[:, 0]], scores, confidence)
+
+
+def generate_rows(
+    generator: Generator, rows: Int, source: str, target: str, *, track: str = "spectrum", batch: int = 64
+) -> Generated:
+    """Generate from rows of the training data by the members that never saw their folds, every expert beside."""
+    table = generator.data.spectra[source]
+    return generator.generate_held_out(
         table.values[rows],
         table.valid[rows],
         table.lines[rows],
@@ -63,17 +76,12 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
         [table.label[i] for i in rows],
         [table.sample[i] for i in rows],
         digests=[table.digest[i] for i in rows],
-        composition=data.composition[source][rows],
+        composition=generator.data.composition[source][rows],
         track=track,
         prepared=True,
         batch=batch,
         parts=True,
     )
-    measured, valid = wanted.values[pairs[:, 1]], wanted.valid[pairs[:, 1]]
-    predictions = {"blend": found.intensity, **found.experts}
-    scores = {name: correlation(values[position], measured, valid) for name, values in predictions.items()}
-    confidence = found.confidence[position].astype(np.float64)
-    return HeldOut(source, target, pairs, data.material[source][pairs[:, 0]], scores, confidence)
 
 
 def evaluate_species(

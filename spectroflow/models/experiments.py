@@ -18,6 +18,7 @@ import numpy.typing as npt
 from spectroflow.models import baselines
 from spectroflow.models.blend import correlation
 from spectroflow.models.data import SpectraOf
+from spectroflow.models.evaluation import generate_rows
 from spectroflow.models.features import spectrum_features
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.memory import material_weights
@@ -106,25 +107,12 @@ def _spectra(
 ) -> Mapping[str, tuple[str, Float]]:
     """Return the spectra to classify, each with the modality whose classifier reads it."""
     table, wanted = generator.data.spectra[source], generator.data.spectra[target]
-    rows = pairs[:, 0]
-    made = generator.generate_held_out(
-        table.values[rows],
-        table.valid[rows],
-        table.lines[rows],
-        source,
-        target,
-        [table.label[i] for i in rows],
-        [table.sample[i] for i in rows],
-        digests=[table.digest[i] for i in rows],
-        prepared=True,
-        batch=batch,
-        parts=True,
-    )
+    made = generate_rows(generator, pairs[:, 0], source, target, batch=batch)
     return {
         "measured": (target, wanted.values[pairs[:, 1]]),
         "generated": (target, made.intensity),
         "retrieved": (target, made.experts["nearest"]),
-        "input": (source, table.values[rows]),
+        "input": (source, table.values[pairs[:, 0]]),
     }
 
 
