@@ -117,6 +117,14 @@ class TransferConfig(Section):
     review_confidence: float = Field(default=0.4, ge=0, le=1)
 
 
+class LibraryConfig(Section):
+    """How patterns of known structures are computed."""
+
+    shortest: float = Field(default=0.7, gt=0.2, description="least spacing of reflections, in angstrom")
+    lines: int = Field(default=4096, gt=0, description="most powder lines that are kept of a structure")
+    fwhm: float = Field(default=0.1, gt=0, description="width of the lines of the stored pattern, in degrees 2-theta")
+
+
 class EvaluateConfig(Section):
     """How generated spectra are judged."""
 
@@ -152,6 +160,7 @@ class Config(Section):
     fit: FitConfig = FitConfig()
     train: TrainConfig = TrainConfig()
     transfer: TransferConfig = TransferConfig()
+    library: LibraryConfig = LibraryConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
     simulate: SimulateConfig = SimulateConfig()

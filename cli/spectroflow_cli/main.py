@@ -17,6 +17,7 @@ from spectroflow_cli import (
     fit,
     gc,
     inspect,
+    library,
     plot,
     report,
     restore,
@@ -67,6 +68,7 @@ app = typer.Typer(
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__, rich_help_panel=panel)(command)
+app.add_typer(library.app, name="library", rich_help_panel="The way of the spectra")
 app.add_typer(cluster_jobs.app, name="jobs", rich_help_panel="Machines and clusters")
 
 

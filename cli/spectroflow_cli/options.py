@@ -37,6 +37,8 @@ MaybeArchive = Annotated[
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"A model directory. {URL}"), SHARED]
 Out = Annotated[str, typer.Argument(metavar="OUT", help=f"What is written. {URL}"), SHARED]
 OutHtml = Annotated[str, typer.Argument(metavar="OUT.html", help=f"The page that is written. {URL}"), SHARED]
+Structures = Annotated[list[str], typer.Argument(metavar="CIF-DIR...", help=f"Folders, files, globs. {URL}"), SHARED]
+LibraryOut = Annotated[str, typer.Argument(metavar="LIB", help=f"The library. {URL}"), SHARED]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="A model directory, or a generated archive."), SHARED]
 Any_ = Annotated[str, typer.Argument(metavar="PATH", help=f"An archive, a run or a model. {URL}"), SHARED]
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE.toml", help="What the nightly run does."), SHARED]

@@ -12,6 +12,7 @@ from spectroflow.storage import Location
 
 LINES = "lines"
 EVALUATION = "evaluation"
+STRUCTURE = "structure"
 
 
 def layer_path(layer: str, kind: str) -> str:
@@ -53,6 +54,29 @@ def evaluation_layout(layer: str, rows: int, shard_rows: int, measures: int, con
         ArraySpec("status", (), "uint8", status.NOT_DONE, ("spectrum",), noisy=False),
     )
     return Layout(layer_path(layer, EVALUATION), rows, shard_rows, config.chunk_rows, arrays)
+
+
+def structure_layout(
+    layer: str, rows: int, shard_rows: int, lines: int, traits: int, elements: int, config: ArchiveConfig
+) -> Layout:
+    """Return the arrays of a structure layer: what a crystal diffracts at any wavelength, and what it is like.
+
+    Parameters
+    ----------
+    lines
+        Powder lines per structure: spacing (angstrom), strength (electrons^2 per cell) and multiplicity of each.
+    traits, elements
+        Numbers that describe a structure, and atomic fractions.
+    """
+    nan = float("nan")
+    arrays = (
+        ArraySpec("reflection", (lines, 3), "float32", nan, ("spectrum", "slot", "parameter"), (min(lines, 512), 3)),
+        ArraySpec("traits", (traits,), "float32", nan, ("spectrum", "trait")),
+        ArraySpec("composition", (elements,), "float32", nan, ("spectrum", "element"), noisy=False),
+        ArraySpec("cell", (7,), "float64", nan, ("spectrum", "cell"), noisy=False),
+        ArraySpec("status", (), "uint8", status.NOT_DONE, ("spectrum",), noisy=False),
+    )
+    return Layout(layer_path(layer, STRUCTURE), rows, shard_rows, config.chunk_rows, arrays)
 
 
 def create_layer(root: Location, layout: Layout, segment: str, names: dict[str, Sequence[str]], **extra: Any) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spectroflow.jobs.fit import fit as fit
     from spectroflow.jobs.inspection import inspect as inspect
     from spectroflow.jobs.inspection import status as status
+    from spectroflow.jobs.library import build_library as build_library
     from spectroflow.jobs.maintain import compact as compact
     from spectroflow.jobs.maintain import gc as gc
     from spectroflow.jobs.maintain import restore as restore
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from spectroflow.jobs.transfer import transfer as transfer
 
 _MODULES = {
+    "build_library": "library",
     "compact": "maintain",
     "gc": "maintain",
     "inspect": "inspection",

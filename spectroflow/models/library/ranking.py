@@ -1,0 +1,233 @@
+"""Which structure a spectrum belongs to: agreements weighed into probabilities.
+
+    p(structure | spectrum) = softmax over structures of  sum_k  weight_k  agreement_k
+
+The weights, none negative, maximise the likelihood of the right structures of training materials, by
+agreements that were learned without the material in question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from spectroflow.errors import InvalidInput
+from spectroflow.models.generator import Generator, Query
+from spectroflow.models.library.agreement import Agreement
+from spectroflow.models.library.diffraction import softmax
+from spectroflow.models.library.structures import StructureLibrary
+from spectroflow.models.memory import material_weights
+
+Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+Int = npt.NDArray[np.int64]
+Scores = dict[str, Double]
+
+SHRINKAGE = 1e-3  # of squared weights, in units of the spread of each agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Structures ranked for queries.
+
+    Attributes
+    ----------
+    probability
+        ``(queries, structures)``; a row of zeros where every structure is excluded.
+    top
+        ``(queries,)`` weighted agreement of the best one: how well it fits, not how much better than others.
+    """
+
+    probability: Double
+    top: Double
+
+
+class Ranker:
+    """Ranks the structures of a library for spectra of the modalities of a generator.
+
+    Parameters
+    ----------
+    generator
+        Its training materials are what the agreements are learned from, in its folds.
+    library
+        The structures.
+    """
+
+    def __init__(self, generator: Generator, library: StructureLibrary) -> None:
+        self.generator, self.library = generator, library
+        self._agreements: dict[str, Agreement] = {}
+        self._weights: dict[tuple[int, str, str], dict[str, float]] = {}
+        self._inner: dict[tuple[str, str], tuple[Int, dict[tuple[int, int], Scores]]] = {}
+
+    def agreement(self, source: str) -> Agreement:
+        """Return what is learned of one modality."""
+        if source not in self._agreements:
+            self._agreements[source] = Agreement(self.generator, self.library, source)
+        return self._agreements[source]
+
+    def rank(self, query: Query, member: int, *, excluded: Bool | None = None) -> Ranking:
+        """Return the structures as one member ranks them.
+
+        Rows without a composition are ranked by their spectrum alone, whatever the track.
+
+        Parameters
+        ----------
+        member
+            Fold of materials that nothing was learned from.
+        excluded
+            ``(queries, structures)``, True for structures that are not to be thought of.
+        """
+        probability, top = np.zeros((len(query.values), len(self.library))), np.zeros(len(query.values))
+        told = np.isfinite(query.composition[:, 0]) & (query.track != "spectrum")
+        for rows, track in ((np.flatnonzero(told), query.track), (np.flatnonzero(~told), "spectrum")):
+            if len(rows):
+                part = replace(query.take(rows), track=track)
+                scores = self.agreement(query.source).scores(part, (member,))
+                weights = self.weights(member, query.source, track)
+                found = weighed(scores, weights, None if excluded is None else excluded[rows])
+                probability[rows], top[rows] = found.probability, found.top
+        return Ranking(probability, top)
+
+    def weights(self, member: int, source: str, track: str) -> dict[str, float]:
+        """Return the weight of each agreement, fitted on the training folds of a member.
+
+        Raises
+        ------
+        InvalidInput
+            The library holds the structures of too few training materials.
+        """
+        key = (member, source, track)
+        if key not in self._weights:
+            rows, scores = self._seen_by(member, source, track)
+            agreement = self.agreement(source)
+            material = agreement.material[rows]
+            right = right_structures(agreement.links, material, len(self.library))
+            self._weights[key] = fit_weights(scores, right, material_weights(material))
+        return self._weights[key]
+
+    def inner_ranking(self, member: int, source: str, track: str, *, left_out: bool = False) -> tuple[Int, Ranking]:
+        """Rank for training rows outside a member's fold, by what was learned without their fold and without it.
+
+        Parameters
+        ----------
+        left_out
+            Rank as if the library did not hold the right structures.
+        """
+        rows, scores = self._seen_by(member, source, track)
+        agreement = self.agreement(source)
+        right = right_structures(agreement.links, agreement.material[rows], len(self.library)) if left_out else None
+        return rows, weighed(scores, self.weights(member, source, track), right)
+
+    def _seen_by(self, member: int, source: str, track: str) -> tuple[Int, Scores]:
+        """Return rows outside a member's fold, and their agreements as learned without their fold and without it."""
+        rows, found = self._learned(source, track)
+        fold = self.generator.folds[source][rows]
+        chosen = np.flatnonzero(fold != member)
+        scores: Scores = {}
+        for inner in sorted(set(range(self.generator.config.folds)) - {member}):
+            at = np.flatnonzero(fold == inner)
+            for name, values in found[min(member, inner), max(member, inner)].items():
+                scores.setdefault(name, np.zeros((len(rows), len(self.library))))[at] = values[at]
+        return rows[chosen], {name: values[chosen] for name, values in scores.items()}
+
+    def _learned(self, source: str, track: str) -> tuple[Int, dict[tuple[int, int], Scores]]:
+        """Return training rows of known structure, and their agreements as learned without each pair of folds.
+
+        Scores are filled in for the rows of either fold of a pair; the same serve both members.
+        """
+        key = (source, track)
+        if key not in self._inner:
+            agreement, folds = self.agreement(source), self.generator.config.folds
+            known = agreement.structure >= 0
+            if track != "spectrum":
+                known &= np.isfinite(self.generator.data.composition[source][:, 0])
+            rows = np.flatnonzero(known)
+            self._require(len(np.unique(agreement.material[rows])), source)
+            query = training_query(self.generator, source, rows, track)
+            fold = self.generator.folds[source][rows]
+            found: dict[tuple[int, int], Scores] = {}
+            for one in range(folds):
+                for other in range(one + 1, folds):
+                    at = np.flatnonzero((fold == one) | (fold == other))
+                    full: Scores = {}
+                    for name, values in agreement.scores(query.take(at), (one, other)).items():
+                        full[name] = np.zeros((len(rows), len(self.library)))
+                        full[name][at] = values
+                    found[one, other] = full
+            self._inner[key] = rows, found
+        return self._inner[key]
+
+    def _require(self, count: int, source: str) -> None:
+        least = 2 * self.generator.config.folds
+        if count < least:
+            raise InvalidInput(
+                f"the library holds the structures of {count} training materials with {source} spectra, and at least "
+                f"{least} are needed to learn how {source} spectra and structures agree",
+                remedy="Say with library build --manifest which label or sample each structure has, or add structures.",
+            )
+
+
+def training_query(generator: Generator, source: str, rows: Int, track: str) -> Query:
+    """Return training spectra as a query; there is no target yet."""
+    table = generator.data.spectra[source]
+    composition = generator.data.composition[source][rows]
+    return Query(table.values[rows], table.valid[rows], table.lines[rows], source, source, composition, track)
+
+
+def right_structures(links: Mapping[int, Int], material: Int, count: int) -> Bool:
+    """Return which structures belong to each material, ``(n, count)``; rows of False where none is known."""
+    right = np.zeros((len(material), count), bool)
+    for row, one in enumerate(material.tolist()):
+        right[row, links.get(one, ())] = True
+    return right
+
+
+def best(probability: Double, count: int) -> list[list[tuple[int, float]]]:
+    """Return, for each row, its most likely structures with their probabilities, the likeliest first."""
+    order = np.argsort(-probability, axis=1, kind="stable")[:, :count]
+    return [[(int(i), float(row[i])) for i in chosen] for row, chosen in zip(probability, order, strict=True)]
+
+
+def weighed(scores: Mapping[str, Double], weights: Mapping[str, float], excluded: Bool | None = None) -> Ranking:
+    """Weigh agreements ``{name: (n, structures)}``; see :class:`Ranking`."""
+    total: Double = np.sum([weights[name] * values for name, values in scores.items()], axis=0)
+    if excluded is None:
+        return Ranking(softmax(total), total.max(axis=1))
+    total = np.where(excluded, -np.inf, total)
+    nothing: Bool = np.asarray(excluded.all(axis=1))
+    total[nothing] = 0.0
+    return Ranking(np.where(nothing[:, None], 0.0, softmax(total)), total.max(axis=1))
+
+
+def fit_weights(scores: Mapping[str, Double], right: Bool, weight: Double) -> dict[str, float]:
+    """Return the weights under which the right structures are most likely.
+
+    Parameters
+    ----------
+    scores
+        ``{name: (n, structures)}``
+    right
+        ``(n, structures)``, at least one True in each row.
+    weight
+        ``(n,)`` how much each row counts.
+    """
+    names = list(scores)
+    centred = np.stack([value - value.mean(axis=1, keepdims=True) for value in scores.values()], axis=2)
+    scale = np.maximum(centred.std(axis=(0, 1)), 1e-9)
+    centred /= scale
+    share = weight / weight.sum()
+
+    def loss(candidate: Double) -> tuple[float, Double]:
+        probability = softmax(centred @ candidate)
+        hit = np.maximum((probability * right).sum(axis=1), 1e-300)
+        wanted = probability * right / hit[:, None]
+        slope = np.einsum("ns,nsk->k", (probability - wanted) * share[:, None], centred)
+        value = -float(share @ np.log(hit)) + SHRINKAGE * float(candidate @ candidate)
+        return value, slope + 2 * SHRINKAGE * candidate
+
+    found = minimize(loss, np.ones(len(names)), jac=True, bounds=[(0, None)] * len(names), method="L-BFGS-B")
+    return {name: float(value) for name, value in zip(names, found.x / scale, strict=True)}
