@@ -19,6 +19,8 @@ from spectroflow.errors import InvalidInput, UsageError
 from spectroflow.jobs.evaluator import EvaluateProcessor, Judgement, score_layout
 from spectroflow.jobs.experiments import experiments
 from spectroflow.jobs.figures import directions_figures, table_lines
+from spectroflow.jobs.library_figures import library_figures, library_lines
+from spectroflow.jobs.library_files import digest_of_library, load_library
 from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, is_whole, load_generator, require_direction
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.predictors import PROTOCOLS, Scheme
@@ -53,6 +55,7 @@ def evaluate(
     *,
     protocol: str = "species",
     reference: str | None = None,
+    library: str | None = None,
     options: JobOptions,
 ) -> Summary:
     """Judge a model on an archive, or a generated archive against a reference.
@@ -69,6 +72,9 @@ def evaluate(
         archive, below ``MODEL/protocols``; interrupted, it is continued.
     reference
         Archive of measured spectra to compare a generated one with.
+    library
+        Known structures that ``spectroflow library build`` computed: how well the model finds them and what comes
+        of it, in the protocol ``species``, on the model's own training data.
 
     Returns
     -------
@@ -105,9 +111,13 @@ def evaluate(
         _add(summary, part)
         if not options.dry_run:
             told[name] = figures
+            if name == "species" and library is not None:
+                figures["library"] = _with_library(judged, library, options)
             if name == "sample":
                 figures["experiments"] = _experiments(judged, read_evaluation(model).get(name, {}), options)
             summary.lines += [f"{name}: {PROTOCOLS[name]}", *table_lines(figures["directions"]), ""]
+            if "library" in figures:
+                summary.lines += ["with known structures", *library_lines(figures["library"]["directions"]), ""]
     if options.dry_run:
         return summary
     _write(model, told)
@@ -158,11 +168,20 @@ def _judge(judged: Judged, archive: str, options: JobOptions) -> tuple[Summary, 
 
 def _experiments(judged: Judged, before: Mapping[str, Any], options: JobOptions) -> dict[str, Any]:
     """Return the paper's experiments, found before if they are of the same model."""
-    model_digest = digest_of_model(judged.model)
+    made_of = {"model": digest_of_model(judged.model), "code": code_digest()}
     known: dict[str, Any] = before.get("experiments", {})
-    if known.get("model") == model_digest:
+    return known if known.get("of") == made_of else {"of": made_of, **experiments(judged.generator, options)}
+
+
+def _with_library(judged: Judged, library: str, options: JobOptions) -> dict[str, Any]:
+    """Return what known structures add, found before if they are the same, for the same model."""
+    made_of = {"model": digest_of_model(judged.model), "library": digest_of_library(library), "code": code_digest()}
+    known: dict[str, Any] = read_evaluation(judged.model).get("species", {}).get("library", {})
+    if known.get("of") == made_of:
         return known
-    return {"model": model_digest, **experiments(judged.generator, options)}
+    structures = load_library(library)
+    directions = library_figures(judged.generator, structures, options)
+    return {"of": made_of, "path": library, "structures": len(structures), "directions": directions}
 
 
 def _carry_out(

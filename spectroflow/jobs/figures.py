@@ -140,14 +140,8 @@ def _over(scored: Scored, predictors: Mapping[str, Any], track: str, options: Jo
     for measure in CONTESTED:
         known = {name: predictors[name][measure]["mean"] for name in scored.scheme.best_of(track)}
         best = max(known, key=lambda name, known=known: -np.inf if known[name] is None else known[name])  # type: ignore[misc]
-        difference = paired_difference(
-            scored.column(f"{model_of(track)}:{measure}"),
-            scored.column(f"{best}:{measure}"),
-            scored.materials,
-            samples=options.config.evaluate.bootstrap,
-            seed=options.config.evaluate.seed,
-        )
-        found[measure] = {"baseline": best, **_told(difference)}
+        own, theirs = (scored.column(f"{name}:{measure}") for name in (model_of(track), best))
+        found[measure] = {"baseline": best, **differing(own, theirs, scored.materials, options)}
     return found
 
 
@@ -157,10 +151,18 @@ def _reliability(scored: Scored, track: str) -> dict[str, Any]:
     return Reliability.of(scored.column(confidence_of(track)), outcome).to_json()
 
 
-def bootstrapped(values: npt.NDArray[np.float64], materials: Sequence[str], options: JobOptions) -> dict[str, Any]:
+def bootstrapped(values: npt.ArrayLike, materials: Sequence[str], options: JobOptions) -> dict[str, Any]:
     """Return the mean over materials with its bootstrap interval, as JSON."""
     settings = options.config.evaluate
     return _told(bootstrap_interval(values, materials, samples=settings.bootstrap, seed=settings.seed))
+
+
+def differing(
+    values: npt.ArrayLike, other: npt.ArrayLike, materials: Sequence[str], options: JobOptions
+) -> dict[str, Any]:
+    """Return the mean paired difference with its bootstrap interval, as JSON."""
+    settings = options.config.evaluate
+    return _told(paired_difference(values, other, materials, samples=settings.bootstrap, seed=settings.seed))
 
 
 def _worst(scored: Scored, count: int) -> list[dict[str, Any]]:
