@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmarks import presenting
 from benchmarks.honest_table import tables
-from benchmarks.model_work import archive_with_lines, options, tell, work_folder
+from benchmarks.model_work import archive_with_lines, options, real_pack, tell, work_folder
+from spectroflow.jobs import JobOptions
 from spectroflow.jobs.evaluate import evaluate
+from spectroflow.jobs.library import build_library
 from spectroflow.jobs.train import train
 
 LEAST = {
@@ -60,10 +63,22 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         figures = {}
         if summary.status == "done":
             figures["train_minutes"] = (time.perf_counter() - began) / 60
+        library = None if quick else known_structures(folder, chosen)
         tell("evaluate")
-        protocols = evaluate(str(model), str(archive), protocol="all", options=chosen).details["protocols"]
-        figures |= accuracy(protocols)
+        told = evaluate(str(model), str(archive), protocol="all", library=library, options=chosen).details
+        protocols = told["protocols"]
+        figures |= accuracy(protocols) | with_structures(told.get("library", {}))
     return figures, tables(protocols)
+
+
+def known_structures(folder: Path, chosen: JobOptions) -> str | None:
+    """Return a library of the structures that come with the real spectra, as an open database would have them."""
+    pack = real_pack()
+    if pack is None:
+        return None
+    tell("library")
+    build_library([str(pack / "xrd")], str(folder / "library"), options=chosen)
+    return str(folder / "library")
 
 
 def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:
@@ -88,6 +103,27 @@ def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:
                 if who in told["predictors"]:
                     name = "" if who == "model" else f"_{who}"
                     put(figures, f"r_{short}_{protocol}{name}", told["predictors"][who]["r"]["mean"])
+    return figures
+
+
+def with_structures(directions: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures with a library: XRD alone for what starts from it, elements known for the others."""
+    figures: dict[str, float] = {}
+    for direction, tracks in directions.items():
+        short = direction.replace(" to ", "_")
+        told = tracks["spectrum" if direction.startswith("xrd") else "elements"]
+        put(figures, f"r_{short}_library", told["r"]["mean"])
+        put(figures, f"r_{short}_library_left_out", told["left_out_r"])
+        if "over_lookup" in told:
+            put(figures, f"r_{short}_lookup", told["lookup_r"]["mean"])
+            put(figures, f"r_{short}_library_over_lookup", told["over_lookup"]["mean"])
+            put(figures, f"r_{short}_library_over_lookup_low", told["over_lookup"]["low"])
+    if "raman to xrd" in directions:
+        figures["top1_structure_elements"] = directions["raman to xrd"]["elements"]["top1"]
+        figures["top1_structure_elements_lookup"] = directions["raman to xrd"]["elements"]["lookup_top1"]
+        figures["top10_structure"] = directions["raman to xrd"]["spectrum"]["top10"]
+    if "xrd to raman" in directions:
+        figures["top1_structure_xrd"] = directions["xrd to raman"]["spectrum"]["top1"]
     return figures
 
 

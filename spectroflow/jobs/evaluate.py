@@ -123,6 +123,8 @@ def evaluate(
     _write(model, told)
     summary.details |= {"protocol": next(iter(told)), "directions": next(iter(told.values()))["directions"]}
     summary.details["protocols"] = {name: figures["directions"] for name, figures in told.items()}
+    if "library" in told.get("species", {}):
+        summary.details["library"] = told["species"]["library"]["directions"]
     summary.seconds = time.perf_counter() - began
     return summary
 

@@ -8,8 +8,8 @@ from typing import Any
 from spectroflow.archive import Archive
 from spectroflow.jobs.evaluate import read_evaluation
 from spectroflow.jobs.examples import worst_table, write_examples
-from spectroflow.jobs.experiments import KINDS
 from spectroflow.jobs.figures import HEADLINES
+from spectroflow.jobs.model_extras import experiments_section, library_section, source_of
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.predictors import SPECTRUM, Predictor, Scheme
 from spectroflow.metrics import MEASURES, Reliability
@@ -55,7 +55,8 @@ def model_sections(
             Section(_TITLES[name], _figures(name, told, modalities), text=_scope(name, told))
             for name, told in protocols.items()
         ]
-        sections += [_experiments(told) for told in protocols.values() if "experiments" in told]
+        sections += [library_section(told) for told in protocols.values() if "library" in told]
+        sections += [experiments_section(told) for told in protocols.values() if "experiments" in told]
         sections += _cases(model, protocols, archive, options)
     sections.append(Section("Training", [_data_table(card), _training_table(card)]))
     return _headline(protocols), sections
@@ -101,7 +102,7 @@ def _scope(protocol: str, told: Mapping[str, Any]) -> str:
 
 
 def _figures(protocol: str, told: Mapping[str, Any], modalities: Mapping[str, Modality]) -> list[Block]:
-    source = _source(told) + ", mean over materials, 95 % bootstrap intervals over materials"
+    source = source_of(told) + ", mean over materials, 95 % bootstrap intervals over materials"
     rows = []
     for direction, figures in told["directions"].items():
         target = direction.split(" to ")[1]
@@ -143,7 +144,7 @@ def _calibrations(told: Mapping[str, Any]) -> list[Block]:
         Calibration(
             reliabilities,
             outcome,
-            source=_source(told),
+            source=source_of(told),
             title="Calibration of confidence" + ("" if track == SPECTRUM else f", {track} known"),
         )
         for track, reliabilities in by_track.items()
@@ -176,44 +177,7 @@ def _differences(told: Mapping[str, Any]) -> Table:
         Column("Generator is"),
     ]
     text = "Paired: spectrum by spectrum, then the mean over materials. Decided where the interval excludes zero."
-    return Table("Against the best baseline", columns, rows, source=_source(told), text=text)
-
-
-def _experiments(told: Mapping[str, Any]) -> Section:
-    found = told["experiments"]
-    rebuilt = [
-        [name, *(_value(figures[kind]) for kind in ("network", "nearest", "mean")), figures["network"]["materials"]]
-        for name, figures in found["reconstruction"].items()
-    ]
-    named = [
-        [name, *(_value(figures[kind]) for kind in KINDS), figures["materials"], figures["spectra"]]
-        for name, figures in found["classification"].items()
-    ]
-    measured = [Column(title, numeric=True) for title in ("Encoded and decoded", "Nearest in training", "Mean")]
-    kinds = [Column(f"{kind.capitalize()} spectrum", "share", numeric=True) for kind in KINDS]
-    text = (
-        "The share of spectra whose material is named, by one classifier for all, trained on measured spectra of other "
-        "samples. Where retrieved spectra do as well as generated ones, generation adds memory of prototypes."
-    )
-    return Section(
-        "The experiments of the paper",
-        [
-            Table(
-                "One modality, reconstructed (Pearson r)",
-                [Column("Modality"), *measured, Column("Materials", numeric=True)],
-                rebuilt,
-                source=_source(told),
-            ),
-            Table(
-                "Naming the material",
-                [Column("Direction"), *kinds, Column("Materials", numeric=True), Column("Spectra", numeric=True)],
-                named,
-                source=_source(told),
-                text=text,
-            ),
-        ],
-        text=f"Protocol sample: {told['what']}.",
-    )
+    return Table("Against the best baseline", columns, rows, source=source_of(told), text=text)
 
 
 def _cases(model: Location, protocols: Mapping[str, Any], archive: str | None, options: JobOptions) -> list[Section]:
@@ -268,11 +232,3 @@ def card_facts(card: Mapping[str, Any]) -> list[Fact]:
         Fact("materials", card["data"]["materials"], "card.json"),
         Fact("training", Value(card["cost"]["wall_seconds"], "s", digits=0), "card.json"),
     ]
-
-
-def _value(told: Mapping[str, Any]) -> Value:
-    return Value(told["mean"], low=told["low"], high=told["high"])
-
-
-def _source(told: Mapping[str, Any]) -> str:
-    return f"{told['archive']} version {told['archive_version']}"
