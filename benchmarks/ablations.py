@@ -17,13 +17,11 @@ from benchmarks import presenting
 from benchmarks.ablation_blend import rows
 from benchmarks.ablation_networks import DIRECTIONS, VARIANTS, Scores, Variant, judge, materials_of
 from benchmarks.honest_table import markdown
-from benchmarks.model_work import archive_with_lines, options, tell, work_folder
-from spectroflow.archive import Archive
+from benchmarks.model_work import archive_with_lines, options, tell, training_data, work_folder
 from spectroflow.config import TrainConfig, digest
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.model_files import load_generator
 from spectroflow.jobs.train import train
-from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.metrics import Interval, bootstrap_interval, paired_difference
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import describe
@@ -49,7 +47,7 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
 
 def networks(archive: Path, kept: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, float], str]:
     """Train and judge every variant of a single network; scores that are kept are not found again."""
-    data = _data(archive, chosen)
+    data = training_data(archive, chosen, ("ir", "raman"))
     config = chosen.config.train
     held = HELD[:1] if quick else HELD
     variants = VARIANTS[:5:4] if quick else VARIANTS
@@ -109,11 +107,6 @@ def _judged(kept: Path, variant: Variant, data: TrainingData, config: TrainConfi
         np.savez(path, **{" ".join(key): values for key, values in scores.items()})
     with np.load(path) as found:
         return {(s, t, m): found[name] for name in found.files for s, t, m in [name.split(" ")]}
-
-
-def _data(archive: Path, chosen: JobOptions) -> TrainingData:
-    opened = Archive(str(archive))
-    return TrainingInput(opened.root, opened.version.number, ("ir", "raman"), None, chosen.config).load()
 
 
 def _change(difference: Interval) -> str:

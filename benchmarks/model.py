@@ -15,7 +15,8 @@ from typing import Any
 
 from benchmarks import presenting
 from benchmarks.honest_table import tables
-from benchmarks.model_work import archive_with_lines, options, real_pack, tell, work_folder
+from benchmarks.model_work import archive_with_lines, options, real_pack, tell, training_data, work_folder
+from benchmarks.training_overhead import overhead
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.evaluate import evaluate
 from spectroflow.jobs.library import build_library
@@ -63,6 +64,8 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         figures = {}
         if summary.status == "done":
             figures["train_minutes"] = (time.perf_counter() - began) / 60
+        tell("overhead")
+        figures |= overhead(training_data(archive, chosen), chosen.config.train)
         library = None if quick else known_structures(folder, chosen)
         tell("evaluate")
         told = evaluate(str(model), str(archive), protocol="all", library=library, options=chosen).details

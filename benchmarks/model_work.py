@@ -12,11 +12,14 @@ from pathlib import Path
 import torch
 
 from benchmarks import common
+from spectroflow.archive import Archive
 from spectroflow.config import Config, parse
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.convert import convert
 from spectroflow.jobs.fit import fit
 from spectroflow.jobs.simulate import simulate
+from spectroflow.jobs.training_data import TrainingInput
+from spectroflow.models.data import TrainingData
 
 SMALL = {
     "simulate": {"materials": 10, "samples": 4},
@@ -70,6 +73,14 @@ def archive_with_lines(folder: Path, quick: bool, chosen: JobOptions) -> Path | 
     tell("fit")
     fit(str(archive), options=chosen)
     return archive
+
+
+def training_data(
+    archive: Path, chosen: JobOptions, modalities: tuple[str, ...] = ("ir", "raman", "xrd")
+) -> TrainingData:
+    """Return what a model is trained on."""
+    opened = Archive(str(archive))
+    return TrainingInput(opened.root, opened.version.number, modalities, None, chosen.config).load()
 
 
 def tell(step: str) -> None:
