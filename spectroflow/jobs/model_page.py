@@ -59,10 +59,11 @@ def model_sections(
         sections += [experiments_section(told) for told in protocols.values() if "experiments" in told]
         sections += _cases(model, protocols, archive, options)
     sections.append(Section("Training", [_data_table(card), _training_table(card)]))
-    return _headline(protocols), sections
+    return headline(protocols), sections
 
 
-def _headline(protocols: Mapping[str, Any]) -> str:
+def headline(protocols: Mapping[str, Any]) -> str:
+    """Return in one sentence where the generator differs from the best baseline beyond chance, gains and losses."""
     if not protocols:
         return "Not evaluated."
     name, told = next(iter(protocols.items()))
