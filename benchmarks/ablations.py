@@ -27,7 +27,7 @@ from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import describe
 from spectroflow.storage import Location
 
-EPOCHS = 40
+EPOCHS = 30
 HELD = (0, 1)
 BLENDED = (("raman", "ir"), ("ir", "raman"))
 
@@ -99,14 +99,17 @@ def blends(archive: Path, folder: Path, quick: bool, chosen: JobOptions) -> tupl
 
 
 def _judged(kept: Path, variant: Variant, data: TrainingData, config: TrainConfig, held: Sequence[int]) -> Scores:
-    made_of = {"train": config.model_dump(mode="json"), "data": describe(data), "held": list(held)}
-    path = kept / f"{variant.key}-{digest(made_of, 12)}.npz"
-    if not path.exists():
-        scores = judge(data, variant, config, held)
-        kept.mkdir(exist_ok=True)
-        np.savez(path, **{" ".join(key): values for key, values in scores.items()})
-    with np.load(path) as found:
-        return {(s, t, m): found[name] for name in found.files for s, t, m in [name.split(" ")]}
+    kept.mkdir(exist_ok=True)
+    parts: list[Scores] = []
+    for k in held:
+        made_of = {"train": config.model_dump(mode="json"), "data": describe(data), "held": k}
+        path = kept / f"{variant.key}-{digest(made_of, 12)}.npz"
+        if not path.exists():
+            scores = judge(data, variant, config, [k])
+            np.savez(path, **{" ".join(key): values for key, values in scores.items()})
+        with np.load(path) as found:
+            parts.append({(s, t, m): found[name] for name in found.files for s, t, m in [name.split(" ")]})
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def _change(difference: Interval) -> str:
