@@ -115,6 +115,10 @@ class TransferConfig(Section):
     batch: int = Field(default=64, gt=0, description="spectra in one padded inference batch")
     accept_confidence: float = Field(default=0.7, ge=0, le=1)
     review_confidence: float = Field(default=0.4, ge=0, le=1)
+    library_holds: float = Field(
+        default=0.9, gt=0, lt=1, description="share of the samples whose structure a library is believed to hold"
+    )
+    library_names: int = Field(default=5, ge=0, description="structures that are named for each spectrum")
 
 
 class LibraryConfig(Section):

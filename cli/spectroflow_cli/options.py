@@ -48,6 +48,15 @@ DemoFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the dem
 
 # Options of single commands
 
+
+class TrackName(StrEnum):
+    """What may be known of a sample besides its spectrum."""
+
+    spectrum = "spectrum"
+    elements = "elements"
+    formula = "formula"
+
+
 Manifest = Annotated[
     str | None,
     typer.Option("--manifest", metavar="FILE.csv", help="Table with path, sample_id, label, modality, formula."),
@@ -61,6 +70,9 @@ To = Annotated[list[str] | None, typer.Option("--to", metavar="NAME", help="Moda
 Folds = Annotated[int | None, typer.Option("--folds", min=2, help="Folds of materials; one ensemble member each.")]
 Library = Annotated[
     str | None, typer.Option("--library", metavar="LIB", help="Computed patterns of known structures."), SHARED
+]
+Track = Annotated[
+    TrackName, typer.Option("--track", help="What is used besides the spectrum: its elements, its formula, or nothing.")
 ]
 Reference = Annotated[
     str | None,

@@ -17,8 +17,17 @@ def transfer(
     source: options.From = None,
     target: options.To = None,
     library: options.Library = None,
+    track: options.Track = options.TrackName.spectrum,
 ) -> Result:
     """Generate the modalities that were never measured, with a confidence for each spectrum."""
     from spectroflow.jobs import commands as jobs
 
-    return jobs.transfer(model, archive, out, pairs=pair(source, target), library=library, options=request.options())
+    return jobs.transfer(
+        model,
+        archive,
+        out,
+        pairs=pair(source, target),
+        library=library,
+        track=options.TrackName(track).value,
+        options=request.options(),
+    )

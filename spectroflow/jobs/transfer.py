@@ -20,14 +20,15 @@ from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Group, Unit
-from spectroflow.errors import InvalidInput, UsageError
+from spectroflow.errors import InvalidInput
 from spectroflow.jobs.grids import Gridded, grid_rows, not_selected
-from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator, require_direction
+from spectroflow.jobs.making import Facts, Knowledge, Maker, compositions, require_possible
+from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import AdditiveMetrics, finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.modality import Modality, lookup, resolve
-from spectroflow.models.generator import Generated, Generator
+from spectroflow.models.generator import Generated
 from spectroflow.storage import CheckedWriter, Location
 
 VERDICTS = ("accept", "review", "reject")
@@ -61,6 +62,8 @@ class TransferProcessor(AdditiveMetrics):
         The whole configuration.
     where
         Filter on the record table of the input; other rows are skipped.
+    knowledge
+        What is used besides the spectrum.
     """
 
     archive: Location
@@ -70,14 +73,15 @@ class TransferProcessor(AdditiveMetrics):
     tasks: dict[str, Task]
     config: Config
     where: str | None = None
+    knowledge: Knowledge = field(default_factory=Knowledge)
     resources: Resources = field(default_factory=lambda: Resources(memory_bytes=1500 << 20))
-    _generator: Generator | None = field(default=None, repr=False)
+    _maker: Maker | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
-    _direction: tuple[str, str] | None = field(default=None, repr=False)
 
     def setup(self) -> None:
-        """Load the model, onto a GPU if the worker has one."""
-        self._generator = load_generator(self.model, device="cuda" if self.resources.gpus else "cpu")
+        """Load the model, onto a GPU if the worker has one, and the library."""
+        self._maker = Maker(self.model, self.knowledge, self.config, "cuda" if self.resources.gpus else "cpu")
+        self._maker.open()
         self._archive = Archive(self.archive, self.version)
 
     def keys(self, unit: Unit) -> frozenset[str]:
@@ -96,9 +100,9 @@ class TransferProcessor(AdditiveMetrics):
         verdicts: Counter[str] = Counter()
         for shard in range(unit.shard_start, unit.shard_stop):
             start, stop = layout.span(shard)
-            state, arrays = self._generate(task, start, stop, skip)
+            state, arrays, facts = self._generate(task, start, stop, skip)
             layout.write(store, shard, arrays)
-            rows = self._records(task, shard, start, arrays)
+            rows = self._records(task, shard, start, arrays, facts)
             writer.put(records_key(unit.group, shard), encode(rows))
             codes.update(status.NAMES[int(code)] for code in state)
             verdicts.update(VERDICTS[int(v)] for v in arrays["verdict"][state == status.OK])
@@ -109,13 +113,15 @@ class TransferProcessor(AdditiveMetrics):
         """Generate rows without writing."""
         self._generate(self.tasks[unit.group], rows.start, rows.stop, {})
 
-    def _generate(self, task: Task, start: int, stop: int, skip: Mapping[int, str]) -> tuple[Array, dict[str, Array]]:
+    def _generate(
+        self, task: Task, start: int, stop: int, skip: Mapping[int, str]
+    ) -> tuple[Array, dict[str, Array], Facts]:
         modalities = resolve(self.config.modality)
         gridded = grid_rows(self.archive, task.segment, task.lines, modalities[task.source], start, stop)
         state = row_states(gridded, start, skip)
         state[self._left_out(task.segment, start, stop) & (state == status.OK)] = status.code_of("NOT_SELECTED")
         usable = np.flatnonzero(state == status.OK)
-        made = self._run_model(task, gridded, state == status.OK)
+        made, facts = self._run_model(task, gridded, state == status.OK, start, stop)
         grid = modalities[task.target].grid.axis()
         rows = stop - start
         arrays: dict[str, Array] = {
@@ -131,32 +137,42 @@ class TransferProcessor(AdditiveMetrics):
         arrays["uncertainty"][usable] = made.uncertainty[usable]
         arrays["confidence"][usable] = made.confidence[usable]
         arrays["verdict"][usable] = judge(made.confidence[usable], self.config)
-        return state, arrays
+        return state, arrays, facts
 
     def _left_out(self, segment: SegmentEntry, start: int, stop: int) -> Array:
         assert self._archive is not None, "setup() comes first"
         return not_selected(self._archive, segment, start, stop, self.where)
 
-    def _run_model(self, task: Task, gridded: Gridded, usable: Array) -> Generated:
+    def _run_model(self, task: Task, gridded: Gridded, usable: Array, start: int, stop: int) -> tuple[Generated, Facts]:
         """Generate from every row, each at its own place in a batch.
 
         Rounding depends on the place, so a row that is not usable stays there as one that was measured
         nowhere; otherwise one bad record would change the last bits of those after it.
         """
-        assert self._generator is not None, "setup() comes first"
-        if self._direction != (task.source, task.target):
-            self._generator.forget_kernels()
-            self._direction = (task.source, task.target)
-        return self._generator.generate(
+        assert self._maker is not None, "setup() comes first"
+        composition, known = compositions(self._formulas(task.segment, start, stop))
+        made, facts = self._maker.make(
             np.where(usable[:, None], gridded.values, np.float32(0)),
             gridded.valid & usable[:, None],
             gridded.lines,
+            composition,
             task.source,
             task.target,
-            batch=self.config.transfer.batch,
         )
+        if self.knowledge.track != "spectrum":
+            facts = [{**each, "composition": state} for each, state in zip(facts, known, strict=True)]
+        return made, facts
 
-    def _records(self, task: Task, shard: int, start: int, arrays: dict[str, Array]) -> list[dict[str, Any]]:
+    def _formulas(self, segment: SegmentEntry, start: int, stop: int) -> list[str | None]:
+        assert self._archive is not None, "setup() comes first"
+        first, last = start // segment.shard_rows, -(-stop // segment.shard_rows)
+        tables = [self._archive.shard_records(segment, shard)["formula"].to_pylist() for shard in range(first, last)]
+        formulas: list[str | None] = [text for table in tables for text in table]
+        return formulas[start - first * segment.shard_rows : stop - first * segment.shard_rows]
+
+    def _records(
+        self, task: Task, shard: int, start: int, arrays: dict[str, Array], facts: Facts
+    ) -> list[dict[str, Any]]:
         assert self._archive is not None, "setup() comes first"
         result = []
         for i, record in enumerate(self._archive.shard_records(task.segment, shard).to_pylist()):
@@ -175,7 +191,9 @@ class TransferProcessor(AdditiveMetrics):
                     "points": axis.size if ok else 0,
                     "axis_min": float(axis[0]) if ok else None,
                     "axis_max": float(axis[-1]) if ok else None,
-                    "metadata": json.dumps({"input_digest": record["digest"], "input_modality": task.source}),
+                    "metadata": json.dumps(
+                        {"input_digest": record["digest"], "input_modality": task.source, **(facts[i] if ok else {})}
+                    ),
                 }
             )
         return result
@@ -228,6 +246,7 @@ def transfer(
     *,
     pairs: Sequence[tuple[str, str]],
     library: str | None = None,
+    track: str = "spectrum",
     options: JobOptions,
 ) -> Summary:
     """Generate spectra of other modalities for every record of an archive.
@@ -243,29 +262,31 @@ def transfer(
     pairs
         Directions; all that the model knows if empty.
     library
-        A structure library; not supported by this version.
+        A structure library: structures are ranked for each spectrum, and what they say is used.
+    track
+        How much of a record's formula is used: nothing (``spectrum``), which elements heavier than oxygen are
+        there (``elements``), or all of it (``formula``). Records without one are answered from the spectrum.
 
     Raises
     ------
+    UsageError
+        There is no such track.
     ModelError
-        The model does not know a direction, or has another grid than the configuration.
+        The model does not know a direction or a track, or has another grid than the configuration.
+    InvalidInput
+        The library is none, or does not reach far enough for the wavelength.
     """
-    if library is not None:
-        raise UsageError("this version generates without a structure library", remedy="Leave out --library.")
     opened = Archive(archive)
-    modalities = resolve(options.config.modality)
     generator = load_generator(Location.parse(model))
     model_digest = digest_of_model(Location.parse(model))
-    directions = list(pairs) or generator.directions
-    for source, target in directions:
-        lookup(source, modalities)
-        lookup(target, modalities)
-        require_direction(generator, source, target, modalities)
+    place = None if library is None else Location.parse(library)
+    knowledge = Knowledge(track, place, None if place is None else latest_version(place).number)
+    directions = require_possible(generator, list(pairs), knowledge, options.config)
     target_root = Location.parse(out)
-    tasks = _tasks(opened, directions, model_digest, options, target_root)
+    tasks = _tasks(opened, directions, model_digest, knowledge, options, target_root)
     if not tasks:
         return nothing_to_do("transfer", target_root, "everything was generated before by this model")
-    plan = _plan(opened, target_root, tasks, model_digest, model, options)
+    plan = _plan(opened, target_root, tasks, model_digest, model, knowledge, options)
     if options.dry_run:
         return planned("transfer", plan, target_root)
     gpus = gpus_wanted()
@@ -277,10 +298,15 @@ def transfer(
         tasks,
         options.config,
         options.where,
+        knowledge,
         Resources(gpus=gpus, memory_bytes=plan.estimate.memory_bytes),
     )
     result = run_plan(
-        plan, processor, target_root, options, lambda: _create(target_root, tasks, opened, model_digest, options)
+        plan,
+        processor,
+        target_root,
+        options,
+        lambda: _create(target_root, tasks, opened, model_digest, knowledge, options),
     )
     entries = [
         SegmentEntry(
@@ -294,7 +320,12 @@ def transfer(
         )
         for name, task in tasks.items()
     ]
-    facts = {"input": str(opened.root), "input_version": opened.version.number, "model": str(Location.parse(model))}
+    facts = {
+        "input": str(opened.root),
+        "input_version": opened.version.number,
+        "model": str(Location.parse(model)),
+        **knowledge.described(),
+    }
     version = commit(
         target_root,
         lambda base: add_segments(base, entries, attributes=facts),
@@ -305,7 +336,12 @@ def transfer(
 
 
 def _tasks(
-    opened: Archive, directions: Sequence[tuple[str, str]], model: str, options: JobOptions, out: Location
+    opened: Archive,
+    directions: Sequence[tuple[str, str]],
+    model: str,
+    knowledge: Knowledge,
+    options: JobOptions,
+    out: Location,
 ) -> dict[str, Task]:
     known = {entry.id for entry in latest_version(out).segments}
     tasks = {}
@@ -325,6 +361,7 @@ def _tasks(
                 "model": model,
                 "config": options.config.transfer.model_dump(mode="json"),
                 "where": options.where,
+                **knowledge.described(),
             }
             name = f"{source}-to-{target}-{digest(made_of, 12)}"
             if name not in known:
@@ -333,7 +370,13 @@ def _tasks(
 
 
 def _plan(
-    opened: Archive, out: Location, tasks: dict[str, Task], model_digest: str, model: str, options: JobOptions
+    opened: Archive,
+    out: Location,
+    tasks: dict[str, Task],
+    model_digest: str,
+    model: str,
+    knowledge: Knowledge,
+    options: JobOptions,
 ) -> Plan:
     groups = [Group(name=n, rows=t.segment.rows, shard_rows=t.segment.shard_rows) for n, t in tasks.items()]
     layouts = [out_layout(name, task, options.config) for name, task in tasks.items()]
@@ -345,18 +388,28 @@ def _plan(
         config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
         unit_shards=options.config.engine.unit_shards,
-        payload={"where": options.where},
+        payload={"where": options.where, **knowledge.described()},
         digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
             units=sum(group.count(options.config.engine.unit_shards) for group in groups),
             rows=sum(group.rows for group in groups),
             bytes=sum(layout.rows * sum(a.row_bytes for a in layout.arrays) for layout in layouts),
-            memory_bytes=(900 << 20) + 6 * shard,
+            memory_bytes=(900 << 20) + 6 * shard + _library_bytes(knowledge),
         ),
     )
 
 
-def _create(root: Location, tasks: dict[str, Task], opened: Archive, model: str, options: JobOptions) -> None:
+def _library_bytes(knowledge: Knowledge) -> int:
+    """Return about what a library takes in a worker: patterns on the grid, and what is learned about it."""
+    if knowledge.library is None:
+        return 0
+    rows = sum(entry.rows for entry in latest_version(knowledge.library).segments)
+    return (600 << 20) + rows * (250 << 10)
+
+
+def _create(
+    root: Location, tasks: dict[str, Task], opened: Archive, model: str, knowledge: Knowledge, options: JobOptions
+) -> None:
     modalities: dict[str, Modality] = resolve(options.config.modality)
     for name, task in tasks.items():
         extra = {
@@ -365,5 +418,6 @@ def _create(root: Location, tasks: dict[str, Task], opened: Archive, model: str,
             "source_segment": task.segment.id,
             "source_archive": str(opened.root),
             "model_digest": model,
+            **knowledge.described(),
         }
         create_segment(root, out_layout(name, task, options.config), modalities[task.target], "generated", extra)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _LONGEST = 500.0  # angstrom; no crystal of small molecules has a longer cell ed
 def count_structures(data: bytes) -> int:
     """Return how many data blocks hold atoms, without parsing; at least 1, so that every file is a record."""
     starts = [match.start() for match in _BLOCK.finditer(data)]
-    blocks = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]
+    blocks = [data[a:b] for a, b in pairwise([*starts, len(data)])]
     return max(1, sum(bool(_ATOMS.search(block)) for block in blocks))
 
 

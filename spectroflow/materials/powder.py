@@ -17,7 +17,7 @@ Wavelengths = tuple[float, float, float]
 
 COPPER: Wavelengths = (1.54056, 1.54439, 0.5)
 _REACH = 12.0  # full widths at half maximum to either side of a line that are drawn
-_FAINT = 3e-4  # of the area of the strongest line; fainter ones are not drawn
+_FAINT = 1e-3  # of the area of the strongest line; fainter ones are not drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ that), ``phases.py`` (mixtures), ``evaluation.py`` (how well all of it does on m
 
 from spectroflow.models.library.evaluation import evaluate_library
 from spectroflow.models.library.identify import Identified, LibraryGenerator
-from spectroflow.models.library.phases import Phases, find_phases
+from spectroflow.models.library.phases import PhaseFinder, Phases
 from spectroflow.models.library.ranking import Ranker
 from spectroflow.models.library.structures import StructureLibrary
 
 __all__ = [
     "Identified",
     "LibraryGenerator",
+    "PhaseFinder",
     "Phases",
     "Ranker",
     "StructureLibrary",
     "evaluate_library",
-    "find_phases",
 ]

@@ -25,9 +25,7 @@ POWERS = (0.35, 0.5, 0.8)
 
 MATCHING = Widths.plain(0.1)
 _CANDIDATES = tuple(
-    Widths(w=w, x=x, y=y)
-    for w, x in ((0.0025, 0.05), (0.005, 0.075), (0.01, 0.1), (0.02, 0.15))
-    for y in (0.0, 0.1, 0.3)
+    Widths(w=w, x=x, y=y) for w, x in ((0.0025, 0.05), (0.005, 0.075), (0.01, 0.1), (0.02, 0.15)) for y in (0.0, 0.1)
 )
 
 
@@ -37,6 +35,9 @@ class Instrument:
 
     widths: Widths
     zero: float
+
+
+_LINES = 250  # strongest lines of a structure that are drawn to find the instrument
 
 
 class InstrumentFit:
@@ -59,7 +60,7 @@ class InstrumentFit:
         zeros = ZERO_SHIFTS[(ZERO_SHIFTS > -0.08) & (ZERO_SHIFTS < 0.13)][::2]
         self.choices = [Instrument(widths, float(zero)) for widths in _CANDIDATES for zero in zeros]
         used, at = np.unique(structure, return_inverse=True)
-        few, scores = library.take(used), []
+        few, scores = library.take(used).strongest(_LINES), []
         for widths in _CANDIDATES:
             drawn = few.patterns(modality, widths)
             scores += [correlation(shifted(drawn, modality, -zero)[at], values, valid) for zero in zeros]

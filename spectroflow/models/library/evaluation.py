@@ -56,6 +56,7 @@ def evaluate_library(
           of structures that are equally likely, each counts with the share it has of the place;
         - ``lookup_r``, ``lookup_top1``, ``lookup_top10``: what the composition alone does, without the
           spectrum: all structures with the same elements (or the nearest formula) alike. Not for ``spectrum``;
+        - ``plain_r``: the answer without the library (for diffraction, the mean pattern);
         - ``calibration``: mean distance between confidence and r; ``left_out_confidence``, ``confidence``: means.
     """
     model = LibraryGenerator(generator, library)
@@ -128,6 +129,7 @@ class _Judged:
             "calibration": calibration_error(confidence, score),
             "confidence": float(confidence.mean()),
             "left_out_confidence": float(self.without.generated.confidence[self.at].mean()),
+            "plain_r": macro_mean(self._score(self.found.generated.experts["plain"]), self.material),
             **_places(self.found.probability[known], self.right[known], groups, ""),
         }
         if per_material:
@@ -136,9 +138,8 @@ class _Judged:
             source = self.found.source
             likely = lookup(model.library, generator.data.composition[source][self.rows], self.track)
             figures |= _places(likely[known], self.right[known], groups, "lookup_")
-            plain = model.simulated(self.target, likely, generator.folds[source][self.rows])
-            if plain is not None:
-                looked = self._score(plain)
+            if model.answerer.simulates(self.target):
+                looked = self._score(_expected(model, self.target, likely, generator.folds[source][self.rows]))
                 figures["lookup_r"] = macro_mean(looked, self.material)
                 if per_material:
                     figures["lookup_r_by_material"] = by_material(looked, self.material, names)
@@ -164,6 +165,12 @@ def lookup(library: StructureLibrary, composition: Float, track: str) -> Double:
     nearest = distance <= distance.min(axis=1, keepdims=True) + 1e-6
     nearest[~np.isfinite(composition[:, 0])] = True
     return np.asarray(nearest / nearest.sum(axis=1, keepdims=True), np.float64)
+
+
+def _expected(model: LibraryGenerator, target: str, probability: Double, folds: Int) -> Float:
+    """Return the patterns that structures of given probability let expect, by the instrument of other folds."""
+    tables = [model.answerer.patterns(target, (fold,)) for fold in range(model.generator.config.folds)]
+    return np.stack([row @ tables[fold] for row, fold in zip(probability, folds, strict=True)]).astype(np.float32)
 
 
 def by_material(score: Double, material: Int, names: Sequence[str]) -> dict[str, float]:

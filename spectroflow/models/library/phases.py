@@ -42,21 +42,13 @@ class Phases:
     zero: float
 
 
-def find_phases(
-    library: StructureLibrary,
-    modality: Modality,
-    values: Float,
-    *,
-    most: int = 3,
-    least_share: float = 0.03,
-    widths: Widths = MATCHING,
-) -> list[Phases]:
-    """Find the phases of powder patterns by non-negative least squares.
+class PhaseFinder:
+    """Finds the phases of powder patterns by non-negative least squares.
 
     Parameters
     ----------
-    values
-        ``(n, points)`` prepared patterns on the modality's grid.
+    library, modality
+        The structures, and the diffraction modality.
     most
         Most phases that are named.
     least_share
@@ -64,14 +56,29 @@ def find_phases(
     widths
         How lines are broadened.
     """
-    drawn = library.patterns(modality, widths).astype(np.float64)
-    scale = _per_volume(library, modality, widths)
-    matcher = PatternMatcher(library, modality)
-    overall = sum(matcher.agreement(values).values())
-    return [
-        _one(drawn, scale, np.argsort(-score, kind="stable")[:CANDIDATES], row, modality, most, least_share)
-        for row, score in zip(values, np.asarray(overall), strict=True)
-    ]
+
+    def __init__(
+        self,
+        library: StructureLibrary,
+        modality: Modality,
+        *,
+        most: int = 3,
+        least_share: float = 0.03,
+        widths: Widths = MATCHING,
+    ) -> None:
+        self.modality, self.most, self.least_share = modality, most, least_share
+        self._drawn = library.patterns(modality, widths).astype(np.float64)
+        self._scale = _per_volume(library, modality, widths)
+        self._matcher = PatternMatcher(library, modality)
+
+    def find(self, values: Float) -> list[Phases]:
+        """Return the phases of each pattern; ``values`` is ``(n, points)``, prepared, on the modality's grid."""
+        overall = np.sum(list(self._matcher.agreement(values).values()), axis=0)
+        chosen = np.argsort(-overall, axis=1, kind="stable")[:, :CANDIDATES]
+        return [
+            _one(self._drawn, self._scale, candidates, row, self.modality, self.most, self.least_share)
+            for row, candidates in zip(values, chosen, strict=True)
+        ]
 
 
 def _one(

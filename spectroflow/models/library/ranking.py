@@ -28,6 +28,8 @@ Int = npt.NDArray[np.int64]
 Scores = dict[str, Double]
 
 SHRINKAGE = 1e-3  # of squared weights, in units of the spread of each agreement
+MOST_LEARNED = 1000
+"""Structures that weights are learned on: those of training materials, and a fixed draw of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Ranker:
         self._agreements: dict[str, Agreement] = {}
         self._weights: dict[tuple[int, str, str], dict[str, float]] = {}
         self._inner: dict[tuple[str, str], tuple[Int, dict[tuple[int, int], Scores]]] = {}
+        self.pool, self._stands_for = draw_pool(len(library), library.links(generator.data))
 
     def agreement(self, source: str) -> Agreement:
         """Return what is learned of one modality."""
@@ -105,8 +108,8 @@ class Ranker:
             rows, scores = self._seen_by(member, source, track)
             agreement = self.agreement(source)
             material = agreement.material[rows]
-            right = right_structures(agreement.links, material, len(self.library))
-            self._weights[key] = fit_weights(scores, right, material_weights(material))
+            right = right_structures(agreement.links, material, len(self.library))[:, self.pool]
+            self._weights[key] = fit_weights(scores, right, material_weights(material), self._stands_for)
         return self._weights[key]
 
     def inner_ranking(self, member: int, source: str, track: str, *, left_out: bool = False) -> tuple[Int, Ranking]:
@@ -119,8 +122,11 @@ class Ranker:
         """
         rows, scores = self._seen_by(member, source, track)
         agreement = self.agreement(source)
-        right = right_structures(agreement.links, agreement.material[rows], len(self.library)) if left_out else None
-        return rows, weighed(scores, self.weights(member, source, track), right)
+        right = right_structures(agreement.links, agreement.material[rows], len(self.library))[:, self.pool]
+        few = weighed(scores, self.weights(member, source, track), right if left_out else None)
+        probability = np.zeros((len(rows), len(self.library)))
+        probability[:, self.pool] = few.probability
+        return rows, Ranking(probability, few.top)
 
     def _seen_by(self, member: int, source: str, track: str) -> tuple[Int, Scores]:
         """Return rows outside a member's fold, and their agreements as learned without their fold and without it."""
@@ -130,14 +136,17 @@ class Ranker:
         scores: Scores = {}
         for inner in sorted(set(range(self.generator.config.folds)) - {member}):
             at = np.flatnonzero(fold == inner)
-            for name, values in found[min(member, inner), max(member, inner)].items():
-                scores.setdefault(name, np.zeros((len(rows), len(self.library))))[at] = values[at]
+            pair = (min(member, inner), max(member, inner))
+            own = fold[(fold == pair[0]) | (fold == pair[1])] == inner
+            for name, values in found[pair].items():
+                scores.setdefault(name, np.zeros((len(rows), len(self.pool))))[at] = values[own]
         return rows[chosen], {name: values[chosen] for name, values in scores.items()}
 
     def _learned(self, source: str, track: str) -> tuple[Int, dict[tuple[int, int], Scores]]:
-        """Return training rows of known structure, and their agreements as learned without each pair of folds.
+        """Return training rows of known structure, and agreements as learned without each pair of folds.
 
-        Scores are filled in for the rows of either fold of a pair; the same serve both members.
+        Those of a pair are for the rows of either fold, in their order, with the structures of the pool: they
+        serve both members.
         """
         key = (source, track)
         if key not in self._inner:
@@ -153,11 +162,8 @@ class Ranker:
             for one in range(folds):
                 for other in range(one + 1, folds):
                     at = np.flatnonzero((fold == one) | (fold == other))
-                    full: Scores = {}
-                    for name, values in agreement.scores(query.take(at), (one, other)).items():
-                        full[name] = np.zeros((len(rows), len(self.library)))
-                        full[name][at] = values
-                    found[one, other] = full
+                    scores = agreement.scores(query.take(at), (one, other))
+                    found[one, other] = {name: values[:, self.pool] for name, values in scores.items()}
             self._inner[key] = rows, found
         return self._inner[key]
 
@@ -203,7 +209,20 @@ def weighed(scores: Mapping[str, Double], weights: Mapping[str, float], excluded
     return Ranking(np.where(nothing[:, None], 0.0, softmax(total)), total.max(axis=1))
 
 
-def fit_weights(scores: Mapping[str, Double], right: Bool, weight: Double) -> dict[str, float]:
+def draw_pool(count: int, links: Mapping[int, Int]) -> tuple[Int, Double]:
+    """Return the structures to learn on, and how many of the library each stands for."""
+    linked = np.unique(np.concatenate([*links.values(), np.zeros(0, np.int64)])).astype(np.int64)
+    others = np.setdiff1d(np.arange(count), linked)
+    wanted = max(0, MOST_LEARNED - len(linked))
+    drawn = np.random.default_rng(0).permutation(others)[:wanted]
+    pool = np.sort(np.concatenate([linked, drawn]))
+    factor = len(others) / max(len(drawn), 1)
+    return pool, np.where(np.isin(pool, linked), 1.0, factor)
+
+
+def fit_weights(
+    scores: Mapping[str, Double], right: Bool, weight: Double, stands_for: Double | None = None
+) -> dict[str, float]:
     """Return the weights under which the right structures are most likely.
 
     Parameters
@@ -214,18 +233,22 @@ def fit_weights(scores: Mapping[str, Double], right: Bool, weight: Double) -> di
         ``(n, structures)``, at least one True in each row.
     weight
         ``(n,)`` how much each row counts.
+    stands_for
+        ``(structures,)`` how often each counts in the normalisation; once if None.
     """
+    more = 0.0 if stands_for is None else np.log(stands_for)
     names = list(scores)
     centred = np.stack([value - value.mean(axis=1, keepdims=True) for value in scores.values()], axis=2)
     scale = np.maximum(centred.std(axis=(0, 1)), 1e-9)
     centred /= scale
+    flat = centred.reshape(-1, len(names))
     share = weight / weight.sum()
 
     def loss(candidate: Double) -> tuple[float, Double]:
-        probability = softmax(centred @ candidate)
+        probability = softmax((flat @ candidate).reshape(right.shape) + more)
         hit = np.maximum((probability * right).sum(axis=1), 1e-300)
         wanted = probability * right / hit[:, None]
-        slope = np.einsum("ns,nsk->k", (probability - wanted) * share[:, None], centred)
+        slope = ((probability - wanted) * share[:, None]).ravel() @ flat
         value = -float(share @ np.log(hit)) + SHRINKAGE * float(candidate @ candidate)
         return value, slope + 2 * SHRINKAGE * candidate
 

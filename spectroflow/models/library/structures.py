@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,10 @@ class StructureLibrary:
             tuple(self.reflections[i] for i in chosen),
             self.shortest,
         )
+
+    def strongest(self, lines: int) -> StructureLibrary:
+        """Return the same structures with their strongest lines only."""
+        return replace(self, reflections=tuple(each.strongest(lines) for each in self.reflections))
 
     def patterns(self, modality: Modality, widths: Widths, zero: float = 0.0) -> Float:
         """Return the powder patterns on the grid of a modality, at its wavelengths, ``(n, points)``, highest point 1.
