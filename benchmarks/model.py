@@ -8,6 +8,7 @@ five folds; ``docs/evaluation.md`` says what each protocol and track means. A fo
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,17 @@ def known_structures(folder: Path, chosen: JobOptions) -> str | None:
     if pack is None:
         return None
     tell("library")
-    build_library([str(pack / "xrd")], str(folder / "library"), options=chosen)
+    with (pack / "manifest.csv").open(newline="") as file:
+        patterns = [row for row in csv.DictReader(file) if row["modality"] == "xrd"]
+    listed = folder / "structures.csv"
+    with listed.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "rruff_id", "group"])
+        for row in patterns:
+            structure = (pack / row["path"]).with_suffix(".cif")
+            if structure.exists():
+                writer.writerow([structure, row["rruff_id"], row["group"]])
+    build_library([str(pack / "xrd")], str(folder / "library"), manifest=str(listed), options=chosen)
     return str(folder / "library")
 
 

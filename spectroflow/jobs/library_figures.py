@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spectroflow.errors import InvalidInput
 from spectroflow.jobs.figures import bootstrapped, differing
 from spectroflow.jobs.options import JobOptions
 from spectroflow.models.generator import Generator
@@ -33,7 +34,17 @@ def library_figures(generator: Generator, library: StructureLibrary, options: Jo
     dict
         ``{"raman to xrd": {"elements": {"r": interval, "lookup_r": interval, "over_lookup": interval, "top1": ...}}}``;
         what is called ``lookup`` takes the composition alone, without the spectrum, and stands in no track without one.
+
+    Raises
+    ------
+    InvalidInput
+        The library has no structure of the model's materials.
     """
+    if not library.links(generator.data):
+        raise InvalidInput(
+            "no structure of the library belongs to a material that the model was trained on, so nothing can be judged",
+            remedy="Name sample_id or label of the structures with library build --manifest.",
+        )
     told = evaluate_library(
         generator,
         library,
