@@ -27,7 +27,7 @@ from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import describe
 from spectroflow.storage import Location
 
-EPOCHS = 30
+EPOCHS = 20
 HELD = (0, 1)
 BLENDED = (("raman", "ir"), ("ir", "raman"))
 
