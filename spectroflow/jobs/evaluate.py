@@ -24,7 +24,7 @@ from spectroflow.jobs.library_files import digest_of_library, load_library
 from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, is_whole, load_generator, require_direction
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.predictors import PROTOCOLS, Scheme
-from spectroflow.jobs.running import finished, planned, run_plan
+from spectroflow.jobs.running import additive, finished, planned, run_plan
 from spectroflow.jobs.summary import Summary
 from spectroflow.jobs.train import train
 from spectroflow.metrics import MEASURES
@@ -110,17 +110,13 @@ def evaluate(
         part, figures = _judge(judged, archive, options)
         _add(summary, part)
         if not options.dry_run:
-            told[name] = figures
-            if name == "species" and library is not None:
-                figures["library"] = _with_library(judged, library, options)
-            if name == "sample":
-                figures["experiments"] = _experiments(judged, read_evaluation(model).get(name, {}), options)
+            told[name] = figures | _extras(judged, read_evaluation(model).get(name, {}), library, options)
+            _write(model, name, told[name])
             summary.lines += [f"{name}: {PROTOCOLS[name]}", *table_lines(figures["directions"]), ""]
-            if "library" in figures:
-                summary.lines += ["with known structures", *library_lines(figures["library"]["directions"]), ""]
+            if "library" in told[name]:
+                summary.lines += ["with known structures", *library_lines(told[name]["library"]["directions"]), ""]
     if options.dry_run:
         return summary
-    _write(model, told)
     summary.details |= {"protocol": next(iter(told)), "directions": next(iter(told.values()))["directions"]}
     summary.details["protocols"] = {name: figures["directions"] for name, figures in told.items()}
     if "library" in told.get("species", {}):
@@ -168,19 +164,27 @@ def _judge(judged: Judged, archive: str, options: JobOptions) -> tuple[Summary, 
     }
 
 
-def _experiments(judged: Judged, before: Mapping[str, Any], options: JobOptions) -> dict[str, Any]:
-    """Return the paper's experiments, found before if they are of the same model."""
+def _extras(judged: Judged, before: Mapping[str, Any], library: str | None, options: JobOptions) -> dict[str, Any]:
+    """Return what stands beside the table: known structures in ``species``, the paper's experiments in ``sample``.
+
+    What was found before of the same model, by the same code, is not found again.
+    """
     made_of = {"model": digest_of_model(judged.model), "code": code_digest()}
-    known: dict[str, Any] = before.get("experiments", {})
-    return known if known.get("of") == made_of else {"of": made_of, **experiments(judged.generator, options)}
+    found: dict[str, Any] = {}
+    if judged.protocol == "sample":
+        known = before.get("experiments", {})
+        same = known.get("of") == made_of
+        found["experiments"] = known if same else {"of": made_of, **experiments(judged.generator, options)}
+    if judged.protocol == "species" and library is not None:
+        made_of["library"] = digest_of_library(library)
+        known = before.get("library", {})
+        found["library"] = known if known.get("of") == made_of else _with_library(judged, library, made_of, options)
+    elif "library" in before and before["library"]["of"]["model"] == made_of["model"]:
+        found["library"] = before["library"]
+    return found
 
 
-def _with_library(judged: Judged, library: str, options: JobOptions) -> dict[str, Any]:
-    """Return what known structures add, found before if they are the same, for the same model."""
-    made_of = {"model": digest_of_model(judged.model), "library": digest_of_library(library), "code": code_digest()}
-    known: dict[str, Any] = read_evaluation(judged.model).get("species", {}).get("library", {})
-    if known.get("of") == made_of:
-        return known
+def _with_library(judged: Judged, library: str, made_of: dict[str, str], options: JobOptions) -> dict[str, Any]:
     structures = load_library(library)
     directions = library_figures(judged.generator, structures, options)
     return {"of": made_of, "path": library, "structures": len(structures), "directions": directions}
@@ -278,11 +282,10 @@ def _add(summary: Summary, part: Summary) -> None:
     if part.exit_code or not summary.exit_code:
         summary.status = part.status if part.status != "nothing to do" else summary.status
     summary.lines += part.lines
-    codes = summary.details.get("codes", {})
+    codes = additive(summary.details.get("codes", {}), part.details.get("codes", {}))
     summary.details |= part.details
     if codes:
-        for name, rows in codes.items():
-            summary.details["codes"][name] = summary.details["codes"].get(name, 0) + rows
+        summary.details["codes"] = codes
 
 
 def read_evaluation(model: Location) -> dict[str, Any]:
@@ -293,7 +296,7 @@ def read_evaluation(model: Location) -> dict[str, Any]:
     return {name: told["protocols"][name] for name in PROTOCOLS if name in told["protocols"]}
 
 
-def _write(model: Location, told: dict[str, Any]) -> None:
-    """Keep the figures of these protocols beside those of others that were found before."""
-    both = {**read_evaluation(model), **told}
+def _write(model: Location, protocol: str, told: dict[str, Any]) -> None:
+    """Keep the figures of a protocol beside those of others that were found before."""
+    both = {**read_evaluation(model), protocol: told}
     (model / METRICS).write_bytes(json.dumps({"protocols": both}, indent=1).encode())
