@@ -98,6 +98,7 @@ class TrainConfig(Section):
     align_weight: float = Field(default=0.1, ge=0, description="weight of the contrastive alignment of modalities")
     composition_weight: float = Field(default=0.5, ge=0, description="weight of the composition read from a spectrum")
     augment: float = Field(default=1.0, ge=0, description="strength of simulated instrument effects; 0 is none")
+    metric_steps: int = Field(default=120, ge=0, description="steps of learning what makes samples alike")
     clip_gradient: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the averaged weights, per step")
     stop_share: float = Field(

@@ -176,8 +176,10 @@ class EvaluateProcessor(AdditiveMetrics):
             known = told if track != SPECTRUM else np.ones_like(told)
             for predictor in scheme.predictors:
                 if predictor.track == track and predictor.expert in ("model", *made.experts):
-                    values = made.intensity if predictor.kind == "generator" else made.experts[predictor.expert]
-                    scored = measured.score(values[owner])
+                    if predictor.kind == "generator":
+                        scored = measured.score(made.intensity[owner], made.lines[owner, :, 0])
+                    else:
+                        scored = measured.score(made.experts[predictor.expert][owner])
                     found[predictor.name] = np.where(known, mean_by(owner, scored, len(folds)), np.nan)
             found[confidence_of(track)] = np.where(known, made.confidence[:, None], np.nan)
         best = measured.score(references.oracle([folds[i] for i in owner], partner))

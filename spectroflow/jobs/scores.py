@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import find_peaks
 
 from spectroflow.metrics import MEASURES, compare, match_line_sets
 from spectroflow.modality import Modality
+from spectroflow.models.lines import line_points, within
 
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float64]
-
-LEAST_PROMINENCE = 0.05
-"""A line of a gridded spectrum stands out by this share of the maximum."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,12 @@ class Measured:
             Shape ``(rows, measures)``, float64, in the order of :data:`spectroflow.metrics.MEASURES`.
         """
         modality = self.modality
-        grid = modality.grid.axis()
         if centers is None:
             told = line_centers(generated, self.valid, modality)
         else:
-            place = np.clip(np.rint((centers - grid[0]) / modality.grid.step), 0, grid.size - 1)
-            usable = np.take_along_axis(self.valid, np.nan_to_num(place).astype(np.int64), axis=1)
-            told = np.where(usable, centers, np.nan)
-        found = compare(generated, self.values, self.valid, axis=grid, resolution=modality.resolution)
+            kept = within(np.asarray(centers, np.float32)[:, :, None], self.valid, modality)
+            told = kept[:, :, 0].astype(np.float64)
+        found = compare(generated, self.values, self.valid, axis=modality.grid.axis(), resolution=modality.resolution)
         found |= match_line_sets(told, self.centers, modality.match_tolerance)
         return np.stack([np.asarray(found[name], np.float64) for name in MEASURES], axis=1)
 
@@ -82,11 +77,7 @@ def line_centers(values: Float, valid: Bool, modality: Modality) -> Array:
         Shape ``(rows, most lines)``, axis units, NaN in unused slots.
     """
     axis = modality.grid.axis()
-    found = []
-    for row, usable in zip(np.where(valid, values, 0.0), valid, strict=True):
-        top = float(row.max(initial=0.0))
-        places = find_peaks(row, prominence=LEAST_PROMINENCE * top)[0] if top > 0 else np.empty(0, np.int64)
-        found.append(axis[places[usable[places]]])
+    found = [axis[places] for places in line_points(values, valid)]
     centers = np.full((len(found), max((len(f) for f in found), default=0)), np.nan)
     for row, places in zip(centers, found, strict=True):
         row[: len(places)] = places

@@ -120,17 +120,24 @@ class TrainingData:
 
     def folds(self, count: int, seed: int, split: Split = "species") -> dict[str, Int]:
         """Return ``{modality: (n,) fold}``; what stays whole is what ``split`` says, see :mod:`.folds`."""
-        units: list[str] = []
-        for name, table in self.spectra.items():
-            if split == "species":
-                units += [self.materials[i] for i in self.material[name]]
-            elif split == "sample":
-                units += [":".join(sample_unit(*names)) for names in zip(table.label, table.sample, strict=True)]
-            else:
-                units += [f"{name}:{digest or row}" for row, digest in enumerate(table.digest)]
+        units = [unit for name in self.spectra for unit in self._units(name, split)]
         what = {"species": "materials", "sample": "samples", "paper": "spectra"}[split]
         ends = np.cumsum([len(table) for table in self.spectra.values()])[:-1]
         return dict(zip(self.spectra, np.split(deal(units, count, seed, what), ends), strict=True))
+
+    def units(self, name: str, split: Split = "species") -> Int:
+        """Return ``(n,)`` numbers of what ``split`` keeps whole, the same in all modalities."""
+        known = sorted({unit for table in self.spectra for unit in self._units(table, split)})
+        number = {unit: i for i, unit in enumerate(known)}
+        return np.asarray([number[unit] for unit in self._units(name, split)], np.int64)
+
+    def _units(self, name: str, split: Split) -> list[str]:
+        table = self.spectra[name]
+        if split == "species":
+            return [self.materials[i] for i in self.material[name]]
+        if split == "sample":
+            return [":".join(sample_unit(*names)) for names in zip(table.label, table.sample, strict=True)]
+        return [f"{name}:{digest or row}" for row, digest in enumerate(table.digest)]
 
     def pairs(self, source: str, target: str) -> npt.NDArray[np.int64]:
         """Return ``(pairs, 2)`` rows of source and target that were measured on the same sample.

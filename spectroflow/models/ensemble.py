@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import numpy.typing as npt
 from spectroflow.config import TrainConfig
 from spectroflow.models.blend import EVIDENCE, Blend, evidence_of, fit_blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import experts_of
+from spectroflow.models.experts import density_of, experts_of
 from spectroflow.models.features import TRACKS
-from spectroflow.models.generator import BlendKey, Generator, Query
+from spectroflow.models.generator import BlendKey, Generator, MetricKey, Query
+from spectroflow.models.lines import least_expected
+from spectroflow.models.memory import material_weights
+from spectroflow.models.metric import Metric
 from spectroflow.models.training import Trained, build_network
 
 Float = npt.NDArray[np.float32]
@@ -54,6 +58,7 @@ def fit_generator(
     generator = Generator(data, config, networks, {}, {}, device=device)
     for source, target in wanted:
         generator.blends.update(_blends(generator, source, target))
+        generator.metrics.update(_metrics(generator, source, target))
         generator.forget_kernels()
     generator.card.update(
         {
@@ -77,6 +82,23 @@ def describe(data: TrainingData) -> dict[str, Any]:
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
+
+
+def _metrics(generator: Generator, source: str, target: str) -> dict[MetricKey, dict[str, Metric]]:
+    """Return each member's metrics: the means of those that were learned without its fold and one other."""
+    found: dict[MetricKey, dict[str, Metric]] = {}
+    for member in range(generator.config.folds):
+        others = sorted(set(range(generator.config.folds)) - {member})
+        pairs = [generator.kernels((member, inner), source, target).metrics for inner in others]
+        names = set.intersection(*(set(metrics) for metrics in pairs))
+        found[member, source, target] = {n: _mean_metric([metrics[n] for metrics in pairs]) for n in sorted(names)}
+    return found
+
+
+def _mean_metric(metrics: Sequence[Metric]) -> Metric:
+    """Return the mean of metrics over the same parts; where some folds know too few compositions, without theirs."""
+    most = max(len(metric.weights) for metric in metrics)
+    return Metric.mean([metric for metric in metrics if len(metric.weights) == most])
 
 
 def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Blend]:
@@ -114,12 +136,17 @@ def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Bl
                     found.setdefault(name, np.zeros((len(rows), values.shape[1]), np.float32))[at] = values
             chosen = np.flatnonzero(((fold != member) & usable)[position])
             at = position[chosen]
-            result[member, source, target, track] = fit_blend(
+            material = data.material[source][pairs[chosen, 0]]
+            wanted, valid = targets.values[pairs[chosen, 1]], targets.valid[pairs[chosen, 1]]
+            blend = fit_blend(
                 {name: values[at] for name, values in found.items()},
-                experts_of(track),
+                [name for name in experts_of(track) if name in found],
                 evidence[at],
-                targets.values[pairs[chosen, 1]],
-                targets.valid[pairs[chosen, 1]],
-                data.material[source][pairs[chosen, 0]],
+                wanted,
+                valid,
+                material,
             )
+            density = found[density_of(track) if density_of(track) in found else "density"][at]
+            least = least_expected(density, wanted, valid, material_weights(material), generator.modalities[target])
+            result[member, source, target, track] = replace(blend, least_lines=least)
     return result

@@ -28,7 +28,7 @@ from scipy.linalg import cho_factor, cho_solve
 from spectroflow.materials.composition import OXYGEN
 from spectroflow.materials.traits import block
 from spectroflow.models.baselines import gaussian_kernel, laplacian_kernel
-from spectroflow.models.experts import COMPOSITION_GAMMA, LAPLACE_GAMMA
+from spectroflow.models.experts import LAPLACE_GAMMA
 from spectroflow.models.features import KINDS, composition_features, spectrum_features, unit
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.library.diffraction import PatternMatcher
@@ -40,6 +40,7 @@ Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 RIDGE, BACK_RIDGE = 0.5, 0.3
+COMPOSITION_GAMMA = 3.0
 TRAIT_GAMMA = 4.0
 _SURE = 0.02  # no element is less likely there, or not there, than this
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from spectroflow.materials.traits import block
 from spectroflow.models.baselines import KernelRidge, gaussian_kernel
-from spectroflow.models.experts import COMPOSITION_GAMMA, unit_targets
+from spectroflow.models.experts import unit_targets
 from spectroflow.models.features import composition_features, unit
 from spectroflow.models.generator import Generator
+from spectroflow.models.library.agreement import COMPOSITION_GAMMA
 from spectroflow.models.library.structures import StructureLibrary
 from spectroflow.models.memory import build_targets
 
