@@ -23,7 +23,7 @@ from spectroflow.models.data import TrainingData
 
 SMALL = {
     "simulate": {"materials": 10, "samples": 4},
-    "train": {"folds": 3, "epochs": 2, "hidden": 32, "latent": 8, "decoder_lines": 16},
+    "train": {"folds": 3, "epochs": 2, "hidden": 32, "latent": 8, "decoder_lines": 16, "metric_steps": 4},
     "evaluate": {"bootstrap": 100},
 }
 RRUFF = {"convert": {"manifest_columns": {"sample_id": "rruff_id", "label": "group"}}}
