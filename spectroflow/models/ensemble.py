@@ -65,6 +65,9 @@ def fit_generator(
             "data": describe(data),
             "folds": {name: np.bincount(f, minlength=config.folds).tolist() for name, f in generator.folds.items()},
             "networks": {r.plan.name: r.figures for r in trained},
+            "parameters": sum(p.numel() for p in build_network(data.modalities, config).parameters()),
+            "train": config.model_dump(mode="json"),
+            "blends": _mean_weights(generator),
             "directions": [f"{s} to {t}" for s, t in wanted],
             **(card or {}),
         }
@@ -82,6 +85,17 @@ def describe(data: TrainingData) -> dict[str, Any]:
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
+
+
+def _mean_weights(generator: Generator) -> dict[str, dict[str, float]]:
+    """Return how much each expert counts, per direction and track, on average over members."""
+    found: dict[str, dict[str, float]] = {}
+    for source, target in generator.directions:
+        for track in generator.tracks_of(source, target):
+            blends = [b for key, b in generator.blends.items() if key[1:] == (source, target, track)]
+            name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
+            found[name] = {e: round(float(np.mean([b.weights[e] for b in blends])), 4) for e in blends[0].weights}
+    return found
 
 
 def _metrics(generator: Generator, source: str, target: str) -> dict[MetricKey, dict[str, Metric]]:

@@ -46,8 +46,8 @@ def spectrum_blocks(prepared: Float, modality: Modality) -> Blocks:
     edges = _edges(modality)
     columns, block = [], []
     for k, (kind, values) in enumerate(features.items()):
-        # A view is blurred, so that every few points hold all of it.
-        stride = max(1, int(VIEWS[kind] * modality.resolution / modality.grid.step / 2))
+        # A view is blurred, so that a point for each width of the blur holds nearly all of it.
+        stride = max(1, int(VIEWS[kind] * modality.resolution / modality.grid.step))
         at = np.arange(0, values.shape[1], stride)
         columns.append(values[:, at] * np.float32(np.sqrt(stride)))
         block.append(k * REGIONS + np.searchsorted(edges, at, side="right"))

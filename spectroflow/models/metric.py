@@ -30,10 +30,10 @@ Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
-STEPS, LEARNING_RATE = 120, 0.15
+STEPS, LEARNING_RATE = 100, 0.15
 PULL = 1e-3  # towards the first weights, per squared difference of logarithms
 FIRST_RIDGE = 0.1
-COMPONENTS = 50  # principal components of the targets that count in the error
+COMPONENTS = 40  # principal components of the targets that count in the error
 
 
 @dataclass(frozen=True)
