@@ -154,6 +154,7 @@ class SimulateConfig(Section):
     materials: int = Field(default=50, gt=0)
     samples: int = Field(default=3, gt=0, description="samples of each material")
     modalities: tuple[str, ...] = ("raman", "ir", "xrd")
+    mixtures: int = Field(default=0, ge=0, description="samples of two or three of the materials besides")
     snr: float = Field(default=60.0, gt=0, description="median signal-to-noise ratio")
     coverage: float = Field(default=1.0, gt=0, le=1, description="share of samples measured in each modality")
     broken: int = Field(default=0, ge=0, description="unreadable files mixed in")

@@ -17,7 +17,7 @@ from spectroflow.modality import lookup, resolve
 from spectroflow.models.features import TRACKS
 from spectroflow.models.generator import Generated, Generator
 from spectroflow.models.library import LibraryGenerator, PhaseFinder
-from spectroflow.models.library.ranking import best
+from spectroflow.models.library.ranking import best, require_linked
 from spectroflow.models.library.structures import StructureLibrary, require_wavelengths
 from spectroflow.models.preprocess import prepare
 from spectroflow.storage import Location
@@ -167,7 +167,8 @@ def require_possible(
     ModelError
         The model knows no compositions, or was not trained for a direction, or has another grid.
     InvalidInput
-        The library does not reach far enough for the wavelength of the configuration.
+        The library does not reach far enough for the wavelength of the configuration, or holds the structures of
+        too few training materials.
     """
     modalities = resolve(config.modality)
     track = knowledge.track
@@ -187,6 +188,10 @@ def require_possible(
         if structures is None or diffraction is None or source not in generator.modalities:
             require_direction(generator, source, target, modalities)
         if structures is not None:
+            known = structures.links(generator.data)
+            require_linked(
+                len(known.keys() & set(generator.data.material[source].tolist())), generator.config.folds, source
+            )
             for name in (source, target):
                 _require_wavelengths(structures, generator, name, config)
             if diffraction is None and "formula" not in generator.tracks:

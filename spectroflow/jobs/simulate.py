@@ -21,7 +21,7 @@ from spectroflow.jobs.running import AdditiveMetrics, finished, nothing_to_do, p
 from spectroflow.jobs.shards import ShardBuilder, segment_keys
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.modality import lookup, resolve
-from spectroflow.simulate import modalities_of, spectrum, write_files
+from spectroflow.simulate import modalities_of, row_spectrum, write_files
 from spectroflow.simulate import rows as row_indices
 from spectroflow.storage import CheckedWriter, Location
 
@@ -53,14 +53,13 @@ class SimulateProcessor(AdditiveMetrics):
         """Simulate and write the unit shard by shard."""
         layout = self._layout(unit.group)
         codes: Counter[str] = Counter()
-        indices = row_indices(self.config.simulate, unit.group)
         for shard in range(unit.shard_start, unit.shard_stop):
             builder = ShardBuilder(layout, shard)
             for row in range(builder.start, builder.stop):
                 if row in skip:
                     builder.refuse(row, skip[row], {})
                     continue
-                one = spectrum(int(indices[row, 0]), int(indices[row, 1]), unit.group, self.config.simulate)
+                one = row_spectrum(row, unit.group, self.config.simulate)
                 facts = {
                     **one.metadata,
                     "laser": one.metadata.get("laser_nm"),
@@ -77,9 +76,8 @@ class SimulateProcessor(AdditiveMetrics):
 
     def probe(self, unit: Unit, rows: range) -> None:
         """Simulate rows without writing."""
-        indices = row_indices(self.config.simulate, unit.group)
         for row in rows:
-            spectrum(int(indices[row, 0]), int(indices[row, 1]), unit.group, self.config.simulate)
+            row_spectrum(row, unit.group, self.config.simulate)
 
     def _layout(self, modality: str) -> Layout:
         segment = self.segments[modality]

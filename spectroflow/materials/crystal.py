@@ -75,14 +75,10 @@ def lattice_vectors(a: float, b: float, c: float, alpha: float, beta: float, gam
     """Return the lattice vectors of a cell (angstrom, degrees) as rows of a ``(3, 3)`` array."""
     cos_alpha, cos_beta, cos_gamma = np.cos(np.radians([alpha, beta, gamma]))
     sin_gamma = np.sin(np.radians(gamma))
-    x, y = cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma
-    return np.array(
-        [
-            [a, 0.0, 0.0],
-            [b * cos_gamma, b * sin_gamma, 0.0],
-            [c * x, c * y, c * np.sqrt(max(1.0 - x * x - y * y, 0.0))],
-        ]
-    )
+    y = (cos_alpha - cos_beta * cos_gamma) / sin_gamma
+    height = np.sqrt(max(1.0 - cos_beta**2 - y**2, 0.0))
+    rows = [[a, 0.0, 0.0], [b * cos_gamma, b * sin_gamma, 0.0], [c * cos_beta, c * y, c * height]]
+    return np.where(np.abs(rows) < 1e-12, 0.0, rows)
 
 
 def orbit(position: Array, operations: Sequence[tuple[Array, Array]], vectors: Array) -> Array:

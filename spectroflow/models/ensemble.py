@@ -94,7 +94,8 @@ def _mean_weights(generator: Generator) -> dict[str, dict[str, float]]:
         for track in generator.tracks_of(source, target):
             blends = [b for key, b in generator.blends.items() if key[1:] == (source, target, track)]
             name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
-            found[name] = {e: round(float(np.mean([b.weights[e] for b in blends])), 4) for e in blends[0].weights}
+            experts = sorted(set().union(*(blend.weights for blend in blends)))
+        found[name] = {e: round(float(np.mean([b.weights.get(e, 0.0) for b in blends])), 4) for e in experts}
     return found
 
 

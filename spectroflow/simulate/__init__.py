@@ -11,8 +11,8 @@ orientation, background, broadening, shift and noise.
 """
 
 from spectroflow.simulate.files import Written, file_bytes, write_files
-from spectroflow.simulate.material import Material, label_for, material
-from spectroflow.simulate.mixture import Mixture, mixture, mixture_spectrum
+from spectroflow.simulate.material import Material, label_for, material, structure
+from spectroflow.simulate.mixture import Mixture, mixture, mixture_spectrum, row_spectrum, spectra
 from spectroflow.simulate.profiles import TRUE_LINE_PARAMETERS
 from spectroflow.simulate.spectrum import (
     SimulatedSpectrum,
@@ -21,7 +21,6 @@ from spectroflow.simulate.spectrum import (
     modalities_of,
     rows,
     sample_id,
-    spectra,
     spectrum,
 )
 
@@ -39,9 +38,11 @@ __all__ = [
     "mixture",
     "mixture_spectrum",
     "modalities_of",
+    "row_spectrum",
     "rows",
     "sample_id",
     "spectra",
     "spectrum",
+    "structure",
     "write_files",
 ]

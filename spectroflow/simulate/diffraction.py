@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
+from spectroflow.materials.powder import lorentz_polarisation
+from spectroflow.materials.reflections import group_equal, half_space
 from spectroflow.simulate.chemistry import Occupant
-from spectroflow.simulate.lattice import group_equal
 from spectroflow.simulate.prototypes import Array, Prototype
 
 SHORTEST = 1.06  # angstrom; 2-theta of 93 degrees with copper K-alpha
-_DISPLACEMENT_B = 0.6  # angstrom^2, isotropic displacement of every atom
+DISPLACEMENT_B = 0.6  # angstrom^2, isotropic displacement of every atom
 _LEAST = 1e-3  # of the strongest reflection; weaker ones are left out
 
 
@@ -48,18 +48,12 @@ def reflections(
     ``F = sum f_j(s) exp(-B s^2) exp(2 pi i g . r_j)`` with ``s = 1 / 2d``; Friedel pairs count once each way.
     """
     reciprocal = np.linalg.inv(lattice).T
-    limits = [int(np.ceil(np.linalg.norm(row) / SHORTEST)) for row in lattice]
-    indices = np.array(list(product(*(range(-limit, limit + 1) for limit in limits))))
-    # Half of them: the first index that is not zero is positive.
-    order = indices[:, 0] * 1_000_000 + indices[:, 1] * 1_000 + indices[:, 2]
-    vectors = indices[order > 0] @ reciprocal
+    vectors = half_space(lattice, SHORTEST) @ reciprocal
     length = np.linalg.norm(vectors, axis=1)
-    inside = length < 1 / SHORTEST
-    vectors, length = vectors[inside], length[inside]
     s = length / 2
     factor = {role: occupants[role].scattering(s) for role in set(prototype.site_role)}
     weights = np.stack([factor[role] for role in prototype.site_role], axis=1)
-    amplitude = (weights * np.exp(2j * np.pi * (vectors @ positions.T))).sum(axis=1) * np.exp(-_DISPLACEMENT_B * s**2)
+    amplitude = (weights * np.exp(2j * np.pi * (vectors @ positions.T))).sum(axis=1) * np.exp(-DISPLACEMENT_B * s**2)
     strength = 2 * np.abs(amplitude) ** 2
     sort = np.argsort(length, kind="stable")
     length, strength, vectors = length[sort], strength[sort], vectors[sort]
@@ -79,10 +73,6 @@ def powder_lines(reflection: Reflections, wavelength: float, texture: float) -> 
     texture
         March-Dollase parameter of grains lying on their c planes: 1 none, below 1 platy (Dollase, J. Appl.
         Cryst. 19, 1986, 267).
-
-    Notes
-    -----
-    Lorentz and polarisation factor ``(1 + cos^2 2theta) / (sin^2 theta cos theta)``.
     """
     march = (texture**2 * reflection.tilt**2 + (1 - reflection.tilt**2) / texture) ** -1.5
     strength = np.bincount(reflection.line, weights=reflection.strength * march)
@@ -90,5 +80,5 @@ def powder_lines(reflection: Reflections, wavelength: float, texture: float) -> 
     sine = wavelength / (2 * reflection.spacing[first])
     strength, sine = strength[sine < 0.999], sine[sine < 0.999]
     theta = np.arcsin(sine)
-    strength = strength * (1 + np.cos(2 * theta) ** 2) / (sine**2 * np.cos(theta))
-    return np.degrees(2 * theta), strength / strength.max(initial=1e-300)
+    seen = strength * lorentz_polarisation(theta)
+    return np.degrees(2 * theta), seen / seen.max(initial=1e-300)

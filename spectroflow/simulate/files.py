@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from spectroflow.config import SimulateConfig
 from spectroflow.simulate.broken import broken_files
+from spectroflow.simulate.mixture import spectra
 from spectroflow.simulate.profiles import TRUE_LINE_PARAMETERS
-from spectroflow.simulate.spectrum import SimulatedSpectrum, modalities_of, spectra
+from spectroflow.simulate.spectrum import SimulatedSpectrum, modalities_of
 from spectroflow.storage import Location
 
 MANIFEST = "manifest.csv"

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spectroflow.simulate.chemistry import Occupant
 from spectroflow.simulate.prototypes import ANIONS, Array, Pairs, Prototype
@@ -198,12 +197,3 @@ def depolarisation(charge: Array, volume: float, permittivity: float, factor: fl
     column = np.kron(charge[:, None], np.eye(3))
     medium = factor / (1.0 + factor * (permittivity - 1.0))
     return np.asarray(COULOMB / volume * medium * column @ column.T)
-
-
-def group_equal(values: Array, tolerance: float) -> npt.NDArray[np.int64]:
-    """Number runs of an ascending array whose neighbours differ by less than ``tolerance``."""
-    return (
-        np.concatenate([[0], np.cumsum(np.diff(values) > tolerance)]).astype(np.int64)
-        if len(values)
-        else np.zeros(0, np.int64)
-    )

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from spectroflow.materials.crystal import Crystal
 from spectroflow.simulate import chemistry, lattice
 from spectroflow.simulate.chemistry import Occupant
-from spectroflow.simulate.diffraction import Reflections, reflections
-from spectroflow.simulate.prototypes import ANIONS, cell_parameters, names, prototype
+from spectroflow.simulate.diffraction import DISPLACEMENT_B, Reflections, reflections
+from spectroflow.simulate.prototypes import ANIONS, Array, Prototype, cell_parameters, names, prototype
 from spectroflow.simulate.vibrations import Bands, infrared_bands, raman_bands
 
 _ONSETS = ("b", "br", "d", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v")
@@ -82,9 +83,19 @@ def label_for(index: int) -> str:
     return "Syn" + "".join(reversed(syllables)) + "ite"
 
 
-@lru_cache(maxsize=512)
-def material(seed: int, index: int) -> Material:
-    """Return material ``index`` of the archive with ``seed``; nothing else decides what it is."""
+@dataclass(frozen=True, slots=True)
+class _Relaxed:
+    """The crystal of a material: what it is built on, its springs, and where they leave its atoms."""
+
+    prototype: Prototype
+    occupants: dict[str, Occupant]
+    springs: lattice.Springs
+    positions: Array
+    deformation: Array
+    rng: np.random.Generator
+
+
+def _relaxed(seed: int, index: int) -> _Relaxed:
     rng = rng_for(seed, "material", index)
     structure = prototype(names()[int(rng.integers(len(names())))])
     occupants = chemistry.draw_occupants(structure, rng)
@@ -94,6 +105,40 @@ def material(seed: int, index: int) -> Material:
     }
     model = lattice.springs(structure, occupants, length_factor)
     positions, deformation = lattice.relax(structure, model)
+    return _Relaxed(structure, occupants, model, positions, deformation, rng)
+
+
+def structure(seed: int, index: int) -> Crystal:
+    """Return the crystal structure of a material: its primitive cell, places shared by two ions as such."""
+    own = _relaxed(seed, index)
+    vectors = own.prototype.primitive @ own.deformation
+    places = (own.positions @ np.linalg.inv(vectors)) % 1.0
+    atoms = [
+        (symbol, place, share)
+        for role, place in zip(own.prototype.site_role, places, strict=True)
+        for symbol, share in own.occupants[role].ions
+    ]
+    label = label_for(index)
+    return Crystal(
+        name=label,
+        formula=chemistry.formula(own.prototype, own.occupants),
+        space_group="P 1",
+        number=1,
+        cell=cell_parameters(vectors),
+        symbols=tuple(symbol for symbol, _, _ in atoms),
+        fractional=np.array([place for _, place, _ in atoms]),
+        occupancy=np.array([share for _, _, share in atoms]),
+        displacement=np.full(len(atoms), DISPLACEMENT_B),
+        flags=("PARTIAL_OCCUPANCY",) if any(share < 1 for _, _, share in atoms) else (),
+    )
+
+
+@lru_cache(maxsize=512)
+def material(seed: int, index: int) -> Material:
+    """Return material ``index`` of the archive with ``seed``; nothing else decides what it is."""
+    own = _relaxed(seed, index)
+    structure, occupants, model, rng = own.prototype, own.occupants, own.springs, own.rng
+    positions, deformation = own.positions, own.deformation
     vectors = structure.primitive @ deformation
     volume = abs(float(np.linalg.det(vectors)))
     mass = np.array([occupants[role].mass for role in structure.site_role])

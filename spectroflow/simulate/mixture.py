@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spectroflow.config import SimulateConfig
 from spectroflow.errors import UsageError
+from spectroflow.materials.crystal import lattice_vectors
 from spectroflow.simulate.diffraction import Reflections
 from spectroflow.simulate.instrument import Sample
 from spectroflow.simulate.instrument import sample as sample_of
 from spectroflow.simulate.material import Material, material, rng_for
-from spectroflow.simulate.prototypes import lattice_vectors
-from spectroflow.simulate.spectrum import SimulatedSpectrum, measure, modalities_of
+from spectroflow.simulate.spectrum import MIXTURE, SimulatedSpectrum, measure, modalities_of, rows, spectrum
 from spectroflow.simulate.vibrations import Bands
 
 LEAST_SHARE = 0.03
@@ -85,6 +85,21 @@ def mixture_spectrum(
     for place, (member, share) in enumerate(zip(members, made_of.shares, strict=True), 1):
         facts |= {f"phase_{place}": member.label, f"share_{place}": round(share, 5)}
     return replace(one, metadata={**one.metadata, **facts})
+
+
+def row_spectrum(row: int, modality: str, config: SimulateConfig) -> SimulatedSpectrum:
+    """Return the spectrum in a row of a synthetic archive, of one material or of a mixture."""
+    material_index, sample_index = (int(index) for index in rows(config, modality)[row])
+    if material_index == MIXTURE:
+        return mixture_spectrum(sample_index, modality, config)
+    return spectrum(material_index, sample_index, modality, config)
+
+
+def spectra(config: SimulateConfig, modalities: Sequence[str] | None = None) -> Iterator[SimulatedSpectrum]:
+    """Yield every spectrum of a synthetic archive, modality by modality, material by material, mixtures last."""
+    for modality in modalities_of(config, modalities):
+        for row in range(len(rows(config, modality))):
+            yield row_spectrum(row, modality, config)
 
 
 def _powder(sample: Sample) -> Sample:

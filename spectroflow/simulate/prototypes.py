@@ -12,6 +12,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from spectroflow.materials.crystal import lattice_vectors
+
 Array = npt.NDArray[np.float64]
 
 ANIONS = {"O": -2, "F": -1}
@@ -137,15 +139,6 @@ def prototype(name: str) -> Prototype:
         edges,
         edge_bonds,
     )
-
-
-def lattice_vectors(a: float, b: float, c: float, alpha: float, beta: float, gamma: float) -> Array:
-    """Return lattice vectors as rows: a along x, b in the xy plane (lengths in angstrom, angles in degrees)."""
-    cos_a, cos_b, cos_g = np.cos(np.radians([alpha, beta, gamma]))
-    sin_g = np.sin(np.radians(gamma))
-    y = (cos_a - cos_b * cos_g) / sin_g
-    rows = [[a, 0, 0], [b * cos_g, b * sin_g, 0], [c * cos_b, c * y, c * np.sqrt(1 - cos_b**2 - y**2)]]
-    return np.where(np.abs(rows) < 1e-12, 0.0, rows)
 
 
 def cell_parameters(lattice: Array) -> tuple[float, float, float, float, float, float]:

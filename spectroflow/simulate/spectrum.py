@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from spectroflow.simulate import instrument
 from spectroflow.simulate.material import Material, material, rng_for
 from spectroflow.simulate.prototypes import Array
 
+MIXTURE = -1  # in the place of a material's index: the sample is a mixture
 _INSTRUMENTS = {"raman": instrument.raman, "ir": instrument.infrared, "xrd": instrument.diffraction}
 
 
@@ -79,13 +80,15 @@ def sample_id(material_index: int, sample_index: int) -> str:
 def rows(config: SimulateConfig, modality: str) -> npt.NDArray[np.int64]:
     """Return material and sample index of every spectrum of a modality, in order, shape ``(n, 2)``.
 
-    With ``coverage`` below 1 some samples were not measured in some modalities. The array is shared and
-    cannot be written to.
+    Mixtures come last, with :data:`MIXTURE` for their material. With ``coverage`` below 1 some samples were not
+    measured in some modalities. The array is shared and cannot be written to.
     """
     pairs = np.stack(np.divmod(np.arange(config.materials * config.samples, dtype=np.int64), config.samples), axis=1)
     if config.coverage < 1.0:
         measured = [is_measured(int(m), int(s), modality, config) for m, s in pairs]
         pairs = pairs[np.array(measured, dtype=bool)]
+    mixed = np.stack([np.full(config.mixtures, MIXTURE), np.arange(config.mixtures)], axis=1)
+    pairs = np.concatenate([pairs, mixed.astype(np.int64)])
     pairs.setflags(write=False)
     return pairs
 
@@ -143,13 +146,6 @@ def measure(
         metadata=facts,
         filename=_filename(own.label, identifier, modality, facts),
     )
-
-
-def spectra(config: SimulateConfig, modalities: Sequence[str] | None = None) -> Iterator[SimulatedSpectrum]:
-    """Yield every spectrum of a synthetic archive, modality by modality, material by material."""
-    for modality in modalities_of(config, modalities):
-        for material_index, sample_index in rows(config, modality):
-            yield spectrum(int(material_index), int(sample_index), modality, config)
 
 
 def _filename(label: str, identifier: str, modality: str, facts: dict[str, str | float | int]) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectroflow.simulate.lattice import Modes, Springs, group_equal
+from spectroflow.materials.reflections import group_equal
+from spectroflow.simulate.lattice import Modes, Springs
 from spectroflow.simulate.prototypes import Array
 
 SAME_BAND = 1e-3  # cm-1; vibrations nearer than this are one degenerate band

@@ -270,7 +270,7 @@ def test_phases_of_a_mixture_are_found_with_their_volumes(
         for i, share in zip(chosen, shares, strict=True)
     ]
     mixed = np.sum(cells, axis=0)
-    finder = PhaseFinder(structures, xrd, widths=_narrow())
+    finder = PhaseFinder(structures, xrd, widths=[_narrow()])
     found = finder.find((mixed / mixed.max())[None].astype(np.float32))[0]
     assert set(found.structures) == set(chosen)
     by_structure = dict(zip(found.structures, found.shares, strict=True))

@@ -7,12 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
+from spectroflow.materials.crystal import lattice_vectors
 from spectroflow.simulate import chemistry, lattice
 from spectroflow.simulate.chemistry import Occupant
 from spectroflow.simulate.diffraction import powder_lines, reflections
 from spectroflow.simulate.instrument import COPPER, _oriented
 from spectroflow.simulate.material import material
-from spectroflow.simulate.prototypes import cell_parameters, lattice_vectors, names, prototype
+from spectroflow.simulate.prototypes import cell_parameters, names, prototype
 from spectroflow.simulate.vibrations import infrared_bands, raman_bands
 
 

@@ -8,7 +8,7 @@ presence       what it says about which elements there are, as a log likelihood
 bonds, order,  what it says about bond lengths, symmetry and structure type, against the
 type           structure's (:mod:`spectroflow.materials.traits`)
 formula says   the spectrum that the structure's composition lets expect, against the measured one
-structure says the same from composition, bonds and type, learned from materials of known structure
+structure says the same from composition, bonds, type and order, learned from materials of known structure
 pattern ...    for diffraction, the computed pattern against the measured one
 elements       share of the elements heavier than oxygen that differ, where they are known
 amounts        likeness of the formulas, where the formula is known
@@ -39,9 +39,10 @@ Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
-RIDGE, BACK_RIDGE = 0.5, 0.3
+RIDGE, BACK_RIDGE = 0.2, 0.3
 COMPOSITION_GAMMA = 3.0
-TRAIT_GAMMA = 4.0
+FORMULA_GAMMA, BONDS_GAMMA, TYPE_GAMMA = 6.0, 12.0, 8.0
+ALONE = 0.2  # how far spectra of samples with other elements are compared all the same
 _SURE = 0.02  # no element is less likely there, or not there, than this
 
 
@@ -116,22 +117,17 @@ class _Fit:
         own = amounts[self.told]
         self._composition = self._forward(self.told, np.hstack([own, (own > 0).astype(np.float32)]))
         self._traits = self._forward(self.linked, library.traits[owner.structure[self.linked]])
-        view = _view(owner.features)
+        views = _views(owner.features)
         kernel = gaussian_kernel(own @ own.T, COMPOSITION_GAMMA)
-        self.by_formula = _expected(
-            view[self.told],
-            self._weights(self.told),
-            kernel,
-            gaussian_kernel(owner.formula @ own.T, COMPOSITION_GAMMA),
-        )
+        of_library = gaussian_kernel(owner.formula @ own.T, COMPOSITION_GAMMA)
+        weights = self._weights(self.told)
+        self.by_formula = _Expected(views["fine"][self.told], weights, kernel, of_library)
         known = owner.structure[self.linked]
-        every = np.arange(len(library))
-        self.by_structure = _expected(
-            view[self.linked],
-            self._weights(self.linked),
-            structure_kernel(library, known, known),
-            structure_kernel(library, every, known),
-        )
+        kernel, of_library = (structure_kernel(library, a, known) for a in (known, np.arange(len(library))))
+        weights = self._weights(self.linked)
+        self.by_structure = {
+            name: _Expected(view[self.linked], weights, kernel, of_library) for name, view in views.items()
+        }
 
     def scores(self, query: Query) -> dict[str, Double]:
         owner = self.owner
@@ -142,13 +138,13 @@ class _Fit:
         likely = np.clip(said[:, width:], _SURE, 1 - _SURE).astype(np.float64)
         there = owner.library.composition > 0
         told = self._predict(self._traits, self.linked, seen, elements)
-        view = _view(seen)
+        views = _views(seen)
         found = {
             "composition": unit(said[:, :width], centre=False) @ owner.formula.T,
             "presence": (np.log(likely) @ there.T + np.log(1 - likely) @ (~there).T) / 10,
             "order": -((block(told, "order")[:, None] - self.blocks["order"][None]) ** 2).sum(axis=2),
-            "formula says": self.by_formula(view),
-            "structure says": self.by_structure(view),
+            "formula says": self.by_formula(views["fine"]),
+            **{f"structure says, {name}": self.by_structure[name](view) for name, view in views.items()},
         }
         for name in ("bonds", "type"):
             found[name] = unit(block(told, name), centre=False) @ unit(self.blocks[name], centre=False).T
@@ -173,7 +169,8 @@ class _Fit:
         views = [laplacian_kernel(seen[kind] @ own[kind][rows].T, LAPLACE_GAMMA) for kind in KINDS]
         kernel: Float = np.mean(views, axis=0, dtype=np.float32)
         if self.track != "spectrum":
-            kernel = kernel + gaussian_kernel(elements @ self._elements(rows).T, COMPOSITION_GAMMA)
+            # Like spectra mean like structures among like elements.
+            kernel = kernel * (gaussian_kernel(elements @ self._elements(rows).T, COMPOSITION_GAMMA) + ALONE)
         return kernel
 
     def _elements(self, rows: Int) -> Float:
@@ -184,7 +181,7 @@ class _Fit:
         return material_weights(self.owner.material[rows])
 
 
-class _expected:  # noqa: N801
+class _Expected:
     """The spectrum that each structure lets expect, and how like it a measured one is."""
 
     def __init__(self, views: Float, weights: Double, kernel: Float, of_library: Float) -> None:
@@ -198,14 +195,17 @@ class _expected:  # noqa: N801
 
 
 def structure_kernel(library: StructureLibrary, a: Int, b: Int) -> Float:
-    """Return the likeness of structures ``a`` and ``b`` in composition, bonds and type, ``(len(a), len(b))``."""
+    """Return the likeness of structures ``a`` and ``b`` in composition, bonds, type and order, ``(len(a), len(b))``."""
     formula = composition_features(library.composition, "formula")
-    total = gaussian_kernel(formula[a] @ formula[b].T, COMPOSITION_GAMMA)
-    for name in ("bonds", "type"):
+    total = gaussian_kernel(formula[a] @ formula[b].T, FORMULA_GAMMA)
+    for name, gamma in (("bonds", BONDS_GAMMA), ("type", TYPE_GAMMA)):
         trait = unit(block(library.traits, name), centre=False)
-        total = total + gaussian_kernel(trait[a] @ trait[b].T, TRAIT_GAMMA)
-    return total
+        total = total + gaussian_kernel(trait[a] @ trait[b].T, gamma)
+    order = block(library.traits, "order")
+    square = (order**2).sum(axis=1)
+    return np.asarray(total + np.exp(2 * order[a] @ order[b].T - square[a][:, None] - square[b][None]), np.float32)
 
 
-def _view(features: Mapping[str, Float]) -> Float:
-    return unit(features["local"] + features["shape"])
+def _views(features: Mapping[str, Float]) -> dict[str, Float]:
+    """Return what expected and measured spectra are compared by: which lines there are, and where there is anything."""
+    return {"fine": unit(features["local"] + features["shape"]), "broad": features["weak"]}

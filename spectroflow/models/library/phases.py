@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,16 @@ from scipy.optimize import nnls
 
 from spectroflow.materials.powder import Widths, scattered
 from spectroflow.modality import Modality
-from spectroflow.models.library.diffraction import MATCHING, ZERO_SHIFTS, PatternMatcher, shifted
+from spectroflow.models.library.diffraction import PatternMatcher, shifted
 from spectroflow.models.library.structures import StructureLibrary
 
 Float = npt.NDArray[np.float32]
+Int = npt.NDArray[np.int64]
 Double = npt.NDArray[np.float64]
 
+BACKGROUND = 0.02  # of the highest point; what counting noise has besides the lines
+ZERO_STEPS = np.array([-0.025, -0.0125, 0.0, 0.0125, 0.025])
+WIDTHS = (Widths.plain(0.08), Widths.plain(0.14), Widths.plain(0.22))
 CANDIDATES = 60
 """Structures, of those that agree best with the pattern as a whole, that are thought of as phases."""
 
@@ -31,7 +36,7 @@ class Phases:
     shares
         Volume shares; they add up to 1.
     explained
-        Share of the pattern's squared intensity that the phases account for.
+        Share of the pattern's weighted square that the phases account for.
     zero
         Zero shift in degrees 2-theta.
     """
@@ -53,8 +58,10 @@ class PhaseFinder:
         Most phases that are named.
     least_share
         A phase with a smaller share of the pattern's area is not named.
+    least_gain
+        A phase that explains less than this share of what the others leave is not named.
     widths
-        How lines are broadened.
+        How lines may be broadened.
     """
 
     def __init__(
@@ -63,77 +70,68 @@ class PhaseFinder:
         modality: Modality,
         *,
         most: int = 3,
-        least_share: float = 0.03,
-        widths: Widths = MATCHING,
+        least_share: float = 0.02,
+        least_gain: float = 0.1,
+        widths: Sequence[Widths] = WIDTHS,
     ) -> None:
-        self.modality, self.most, self.least_share = modality, most, least_share
-        self._drawn = library.patterns(modality, widths).astype(np.float64)
-        self._scale = _per_volume(library, modality, widths)
+        self.modality, self.most, self.least_share, self.least_gain = modality, most, least_share, least_gain
+        self._tables = [
+            (library.patterns(modality, each).astype(np.float64), _per_volume(library, modality, each))
+            for each in widths
+        ]
         self._matcher = PatternMatcher(library, modality)
 
     def find(self, values: Float) -> list[Phases]:
         """Return the phases of each pattern; ``values`` is ``(n, points)``, prepared, on the modality's grid."""
-        overall = np.sum(list(self._matcher.agreement(values).values()), axis=0)
-        chosen = np.argsort(-overall, axis=1, kind="stable")[:, :CANDIDATES]
+        agreement = np.sum(list(self._matcher.agreement(values).values()), axis=0)
+        zeros = self._matcher.zero_shifts(values)
+        chosen = np.argsort(-agreement, axis=1, kind="stable")[:, :CANDIDATES]
         return [
-            _one(self._drawn, self._scale, candidates, row, self.modality, self.most, self.least_share)
-            for row, candidates in zip(values, chosen, strict=True)
+            self._one(row, candidates, float(zero[candidates[0]]))
+            for row, candidates, zero in zip(values, chosen, zeros, strict=True)
         ]
 
+    def _one(self, row: Float, candidates: Int, zero: float) -> Phases:
+        """Try widths and zero shifts around that of the structure that agrees best; keep what explains most."""
+        best = Phases((), (), -1.0, 0.0)
+        for shift in zero + ZERO_STEPS:
+            measured = shifted(row[None], self.modality, float(shift))[0].astype(np.float64)
+            if not measured.any():
+                continue
+            for table, per_volume in self._tables:
+                kept, factor, explained = self._shares(table[candidates], measured)
+                if explained > best.explained and len(kept):
+                    volume = factor * per_volume[candidates[kept]]
+                    order = np.argsort(-volume, kind="stable")
+                    structures = tuple(int(i) for i in candidates[kept][order])
+                    shares = tuple(float(v) for v in (volume / volume.sum())[order])
+                    best = Phases(structures, shares, explained, float(shift))
+        return best
 
-def _one(
-    drawn: Double,
-    scale: Double,
-    candidates: npt.NDArray[np.int64],
-    row: Float,
-    modality: Modality,
-    most: int,
-    least: float,
-) -> Phases:
-    best = Phases((), (), -1.0, 0.0)
-    for zero in ZERO_SHIFTS[::2]:
-        measured = shifted(row[None], modality, zero)[0].astype(np.float64)
-        found = _shares(drawn[candidates], measured, most, least)
-        if found is not None and found[2] > best.explained:
-            kept, weight, explained = found
-            volume = weight * scale[candidates[kept]]
-            order = np.argsort(-volume, kind="stable")
-            best = Phases(
-                tuple(int(i) for i in candidates[kept][order]),
-                tuple(float(v) for v in (volume / volume.sum())[order]),
-                explained,
-                float(zero),
-            )
-    return best
+    def _shares(self, table: Double, measured: Double) -> tuple[Int, Double, float]:
+        """Return which candidates take part, their factors, and the share of the weighted square explained.
 
-
-def _shares(
-    table: Double, measured: Double, most: int, least: float
-) -> tuple[npt.NDArray[np.int64], Double, float] | None:
-    """Return which candidates take part, their factors, and the share explained."""
-    total = float(measured @ measured)
-    if not total > 0:
-        return None
-    # Forward selection: with all candidates at once, the tails of many stand in for one that fits.
-    kept: list[int] = []
-    weight = np.zeros(0)
-    residual = measured
-    lengths = np.maximum(np.linalg.norm(table, axis=1), 1e-12)
-    for _ in range(most):
-        gain = table @ residual / lengths
-        gain[kept] = -np.inf
-        candidate = [*kept, int(np.argmax(gain))]
-        found, _ = nnls(table[candidate].T, measured)
-        area = found * table[candidate].sum(axis=1)
-        if area[-1] < least * area.sum():
-            break
-        kept, weight = candidate, found
-        residual = measured - found @ table[candidate]
-    area = weight * table[kept].sum(axis=1)
-    strong = area >= least * area.sum()
-    chosen = np.asarray(kept, np.int64)[strong]
-    weight, distance = nnls(table[chosen].T, measured)
-    return chosen, weight, 1.0 - distance**2 / total
+        Phases are added one by one while each explains enough of what is left: with all candidates at once, the
+        tails of many stand in for one that fits. Weights are those of counting statistics over a background, so
+        that weak lines of a second phase are heard beside the misfit of strong ones of the first.
+        """
+        weight = 1.0 / np.sqrt(measured + BACKGROUND)
+        rows, wanted = table * weight, measured * weight
+        total = left = float(wanted @ wanted)
+        lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
+        kept: list[int] = []
+        factor, residual = np.zeros(0), wanted
+        for _ in range(self.most):
+            gain = rows @ residual / lengths
+            gain[kept] = -np.inf
+            candidate = [*kept, int(np.argmax(gain))]
+            found, distance = nnls(rows[candidate].T, wanted)
+            area = found * table[candidate].sum(axis=1)
+            if area.min() < self.least_share * area.sum() or left - distance**2 < self.least_gain * left:
+                break
+            kept, factor, left = candidate, found, distance**2
+            residual = wanted - found @ rows[candidate]
+        return np.asarray(kept, np.int64), factor, 1.0 - left / total
 
 
 def _per_volume(library: StructureLibrary, modality: Modality, widths: Widths) -> Double:

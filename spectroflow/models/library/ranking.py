@@ -155,7 +155,7 @@ class Ranker:
             if track != "spectrum":
                 known &= np.isfinite(self.generator.data.composition[source][:, 0])
             rows = np.flatnonzero(known)
-            self._require(len(np.unique(agreement.material[rows])), source)
+            require_linked(len(np.unique(agreement.material[rows])), folds, source)
             query = training_query(self.generator, source, rows, track)
             fold = self.generator.folds[source][rows]
             found: dict[tuple[int, int], Scores] = {}
@@ -167,14 +167,21 @@ class Ranker:
             self._inner[key] = rows, found
         return self._inner[key]
 
-    def _require(self, count: int, source: str) -> None:
-        least = 2 * self.generator.config.folds
-        if count < least:
-            raise InvalidInput(
-                f"the library holds the structures of {count} training materials with {source} spectra, and at least "
-                f"{least} are needed to learn how {source} spectra and structures agree",
-                remedy="Say with library build --manifest which label or sample each structure has, or add structures.",
-            )
+
+def require_linked(materials: int, folds: int, source: str) -> None:
+    """Refuse to learn from too few materials whose structures the library holds.
+
+    Raises
+    ------
+    InvalidInput
+        There are fewer than two per fold.
+    """
+    if materials < 2 * folds:
+        raise InvalidInput(
+            f"the library holds the structures of {materials} training materials with {source} spectra, and at least "
+            f"{2 * folds} are needed to learn how {source} spectra and structures agree",
+            remedy="Say with library build --manifest which label or sample each structure has, or add structures.",
+        )
 
 
 def training_query(generator: Generator, source: str, rows: Int, track: str) -> Query:
