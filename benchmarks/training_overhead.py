@@ -7,7 +7,9 @@ import numpy as np
 from benchmarks import common
 from spectroflow.config import TrainConfig
 from spectroflow.models.data import TrainingData
-from spectroflow.models.training import Batches, batch_loss, build_network
+from spectroflow.models.batches import Batches
+from spectroflow.models.losses import batch_loss
+from spectroflow.models.training import build_network
 
 
 def overhead(data: TrainingData, config: TrainConfig, epochs: int = 3) -> dict[str, float]:
