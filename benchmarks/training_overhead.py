@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks import common
 from spectroflow.config import TrainConfig
-from spectroflow.models.data import TrainingData
 from spectroflow.models.batches import Batches
+from spectroflow.models.data import TrainingData
 from spectroflow.models.losses import batch_loss
 from spectroflow.models.training import build_network
 

@@ -16,6 +16,7 @@ PLAIN = (
     "materials",
     "identifiable",
     "left_out_r",
+    "plain_r",
     "top1",
     "top5",
     "top10",
