@@ -20,6 +20,7 @@ from spectroflow.jobs.evaluate import evaluate
 from spectroflow.jobs.fit import fit
 from spectroflow.jobs.pipeline import run_pipeline
 from spectroflow.jobs.report import write_report
+from spectroflow.jobs.train import train
 from spectroflow.jobs.transfer import transfer
 from spectroflow.storage import Location
 
@@ -30,6 +31,7 @@ SETTINGS = (
     "train.epochs=4",
     "train.hidden=32",
     "train.latent=8",
+    "train.metric_steps=3",
     "archive.shard_rows=16",
     "archive.chunk_rows=8",
     "evaluate.bootstrap=50",
@@ -105,17 +107,18 @@ def test_running_it_again_does_nothing(went: Path, options: JobOptions) -> None:
 
 
 def test_other_protocols_train_what_they_need_once_and_stand_beside_the_first(went: Path, options: JobOptions) -> None:
-    model, archive = str(went / "model"), str(went / "archive")
+    model, archive = str(went / "one-way"), str(went / "archive")
+    train(archive, model, pairs=[("raman", "ir")], options=options)
+    evaluate(model, archive, options=options)
     planned = evaluate(model, archive, protocol="paper", options=replace(options, dry_run=True))
     assert planned.status == "dry run"
     assert "would train" in planned.lines[0]
-    assert not (went / "model" / "protocols").exists()
+    assert not (went / "one-way" / "protocols").exists()
     summary = evaluate(model, archive, protocol="sample", options=options)
     assert summary.details["protocol"] == "sample"
-    assert (
-        json.loads((went / "model" / "protocols" / "sample" / "config.json").read_text())["train"]["split"] == "sample"
-    )
-    told = json.loads((went / "model" / "evaluation.json").read_text())["protocols"]
+    kept = json.loads((went / "one-way" / "protocols" / "sample" / "config.json").read_text())
+    assert kept["train"]["split"] == "sample"
+    told = json.loads((went / "one-way" / "evaluation.json").read_text())["protocols"]
     assert list(told) == ["species", "sample"]
     found = told["sample"]["directions"]["raman to ir"]
     assert 0 < found["spectra"] < found["spectra"] + found["left_out"]
