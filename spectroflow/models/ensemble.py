@@ -104,8 +104,12 @@ def _metrics(generator: Generator, source: str, target: str) -> dict[MetricKey, 
     for member in range(generator.config.folds):
         others = sorted(set(range(generator.config.folds)) - {member})
         pairs = [generator.kernels((member, inner), source, target).metrics for inner in others]
-        names = set.intersection(*(set(metrics) for metrics in pairs))
-        found[member, source, target] = {n: Metric.mean([metrics[n] for metrics in pairs]) for n in sorted(names)}
+        found[member, source, target] = {}
+        for name in sorted(set.intersection(*(set(metrics) for metrics in pairs))):
+            learned = [metrics[name] for metrics in pairs]
+            # Where too few compositions are known, some could not be read, and the member learns for itself.
+            if len({tuple(map(len, metric.weights)) for metric in learned}) == 1:
+                found[member, source, target][name] = Metric.mean(learned)
     return found
 
 
