@@ -160,5 +160,5 @@ def test_one_modality_trains_reconstruction(small_config: TrainConfig, small_dat
     generator = Generator.from_files(fit_generator(alone, trained, small_config).files())
     assert generator.directions == []
     assert generator.card["directions"] == []
-    with pytest.raises(InvalidInput, match="not trained for ir to raman.*no direction"):
+    with pytest.raises(InvalidInput, match=r"not trained for ir to raman.*no direction"):
         generator.generate(alone.spectra["ir"].values, alone.spectra["ir"].valid, None, "ir", "raman")
