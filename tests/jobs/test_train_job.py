@@ -10,7 +10,7 @@ from spectroflow.config import load
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs import train as job
-from spectroflow.jobs.model_files import load_generator
+from spectroflow.jobs.summary import Summary
 from spectroflow.jobs.train import train
 from spectroflow.storage import Location
 
@@ -22,21 +22,50 @@ TINY = (
     "train.latent=4",
     "train.decoder_lines=8",
     "train.metric_steps=4",
+    "train.tensorboard=true",
 )
+PAIRS = [("raman", "ir")]
 
 
-@pytest.fixture
+class Broken(Exception):
+    pass
+
+
+class BreaksOff(job.LocationHooks):
+    """Ends the process, as it were, after the first look."""
+
+    def save(self, network: str, state: bytes) -> None:
+        super().save(network, state)
+        raise Broken
+
+
+@pytest.fixture(scope="module")
 def tiny() -> JobOptions:
     return JobOptions(config=load(None, TINY), workers=0)
 
 
-def test_a_card_tells_what_is_needed_to_judge_the_model(simulated: Path, tiny: JobOptions, tmp_path: Path) -> None:
-    summary = train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=tiny)
-    card = json.loads((tmp_path / "card.json").read_text())
+@pytest.fixture(scope="module")
+def trained(simulated: Path, tiny: JobOptions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary, float]:
+    """A model whose training broke off once, the summary of the second call, and what the first one took."""
+    folder = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(job, "LocationHooks", BreaksOff)
+        with pytest.raises(Broken):
+            train(str(simulated), str(folder), pairs=PAIRS, options=tiny)
+    kept = json.loads(next(folder.rglob("cost.json")).read_text())
+    assert kept["calls"] == 1
+    return folder, train(str(simulated), str(folder), pairs=PAIRS, options=tiny), kept["wall_seconds"]
+
+
+def test_a_card_tells_what_is_needed_to_judge_the_model(
+    trained: tuple[Path, Summary, float], simulated: Path, tiny: JobOptions
+) -> None:
+    folder, summary, first = trained
+    card = json.loads((folder / "card.json").read_text())
     assert summary.rows.ok == card["data"]["spectra"]["raman"] + card["data"]["spectra"]["ir"] == 32
+    assert card["cost"]["calls"] == 2
+    assert card["cost"]["wall_seconds"] > first
     assert card["cost"]["networks_cpu_seconds"] > 0
-    assert card["cost"]["wall_seconds"] > 0
-    assert card["cost"]["calls"] == 1
     assert set(card["networks"]) == {"0-1", "0-2", "1-2"}
     for figures in card["networks"].values():
         assert figures["kl"] > 0
@@ -47,31 +76,15 @@ def test_a_card_tells_what_is_needed_to_judge_the_model(simulated: Path, tiny: J
     assert card["held_out_r"]["raman to ir"]["mean"] > -1
     assert sum(card["folds"]["raman"]) == 16
     assert card["train"]["epochs"] == 2
-    assert not (tmp_path / "training").exists()
-    assert train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=tiny).status == "nothing to do"
+    assert not (folder / "training").exists()
+    assert train(str(simulated), str(folder), pairs=PAIRS, options=tiny).status == "nothing to do"
 
 
-def test_the_cost_counts_calls_that_were_broken_off(
-    simulated: Path, tiny: JobOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Broken(Exception):
-        pass
-
-    class BreaksOff(job.LocationHooks):
-        def save(self, network: str, state: bytes) -> None:
-            super().save(network, state)
-            raise Broken
-
-    with monkeypatch.context() as patched:
-        patched.setattr(job, "LocationHooks", BreaksOff)
-        with pytest.raises(Broken):
-            train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=tiny)
-    kept = json.loads(next(tmp_path.rglob("cost.json")).read_text())
-    assert kept["calls"] == 1
-    train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=tiny)
-    cost = load_generator(Location.parse(str(tmp_path))).card["cost"]
-    assert cost["calls"] == 2
-    assert cost["wall_seconds"] > kept["wall_seconds"]
+def test_the_course_of_a_training_can_be_looked_at_with_tensorboard(trained: tuple[Path, Summary, float]) -> None:
+    runs = {path.parent.name for path in (trained[0] / "tensorboard").rglob("events.out.*")}
+    assert runs == {"0-1", "0-2", "1-2"}
+    written = next((trained[0] / "tensorboard" / "1-2").iterdir()).read_bytes()
+    assert b"active_units" in written
 
 
 def test_one_modality_trains_reconstruction_and_says_so(
@@ -88,18 +101,7 @@ def test_one_modality_trains_reconstruction_and_says_so(
 def test_unpaired_modalities_are_refused(simulated: Path, tiny: JobOptions, tmp_path: Path) -> None:
     options = replace(tiny, where="modality == 'ir'")
     with pytest.raises(InvalidInput, match="no usable raman spectrum"):
-        train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=options)
-
-
-def test_the_course_of_a_training_can_be_looked_at_with_tensorboard(
-    simulated: Path, tiny: JobOptions, tmp_path: Path
-) -> None:
-    options = replace(tiny, config=load(None, (*TINY, "train.tensorboard=true")))
-    train(str(simulated), str(tmp_path), pairs=[("raman", "ir")], options=options)
-    runs = {path.parent.name for path in (tmp_path / "tensorboard").rglob("events.out.*")}
-    assert runs == {"0-1", "0-2", "1-2"}
-    written = next((tmp_path / "tensorboard" / "0-1").iterdir()).read_bytes()
-    assert b"active_units" in written
+        train(str(simulated), str(tmp_path), pairs=PAIRS, options=options)
 
 
 def test_a_log_beside_a_remote_model_is_refused() -> None:

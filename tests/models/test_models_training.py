@@ -8,7 +8,7 @@ import torch
 
 from spectroflow.config import TrainConfig
 from spectroflow.errors import InvalidInput, ModelError
-from spectroflow.models.batches import Batches, data_overhead
+from spectroflow.models.batches import Batches
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
@@ -131,10 +131,6 @@ def test_materials_of_one_modality_are_drawn_anew_and_only_some(
         assert set(seen) >= set(small_data.material["ir"][:20])
         epochs.append(set(seen))
     assert epochs[0] != epochs[1]
-
-
-def test_bringing_data_to_a_network_is_measured(small_data: TrainingData, small_config: TrainConfig) -> None:
-    assert data_overhead(small_data, small_config, epochs=1) > 0
 
 
 def test_a_watch_stops_before_the_last_epoch(small_data: TrainingData, small_config: TrainConfig) -> None:
