@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -151,21 +150,3 @@ class Batches:
         index = torch.as_tensor(rows, device=self.device)
         values, valid, lines = self.arrays[name]
         return values[index], valid[index], lines[index]
-
-
-def data_overhead(data: TrainingData, config: TrainConfig, *, epochs: int = 5, device: str = "cpu") -> float:
-    """Return what it costs to bring spectra to a network: microseconds of CPU per spectrum, augmentation included.
-
-    Parameters
-    ----------
-    epochs
-        The median over so many, after one to warm up.
-    """
-    batches = Batches(data, {name: np.arange(len(table)) for name, table in data.spectra.items()}, config, device)
-    cost = []
-    for epoch in range(epochs + 1):
-        began, spectra = time.process_time(), 0
-        for batch in batches.epoch(config.seed, epoch):
-            spectra += sum(len(rows) for rows in batch.rows.values())
-        cost.append((time.process_time() - began) / max(spectra, 1))
-    return 1e6 * float(np.median(cost[1:]))

@@ -95,7 +95,7 @@ def _mean_weights(generator: Generator) -> dict[str, dict[str, float]]:
             blends = [b for key, b in generator.blends.items() if key[1:] == (source, target, track)]
             name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
             experts = sorted(set().union(*(blend.weights for blend in blends)))
-        found[name] = {e: round(float(np.mean([b.weights.get(e, 0.0) for b in blends])), 4) for e in experts}
+            found[name] = {e: round(float(np.mean([b.weights.get(e, 0.0) for b in blends])), 4) for e in experts}
     return found
 
 
@@ -105,15 +105,13 @@ def _metrics(generator: Generator, source: str, target: str) -> dict[MetricKey, 
     for member in range(generator.config.folds):
         others = sorted(set(range(generator.config.folds)) - {member})
         pairs = [generator.kernels((member, inner), source, target).metrics for inner in others]
-        names = set.intersection(*(set(metrics) for metrics in pairs))
-        found[member, source, target] = {n: _mean_metric([metrics[n] for metrics in pairs]) for n in sorted(names)}
+        found[member, source, target] = {}
+        for name in sorted(set.intersection(*(set(metrics) for metrics in pairs))):
+            learned = [metrics[name] for metrics in pairs]
+            # Where too few compositions are known, some could not be read, and the member learns for itself.
+            if len({tuple(map(len, metric.weights)) for metric in learned}) == 1:
+                found[member, source, target][name] = Metric.mean(learned)
     return found
-
-
-def _mean_metric(metrics: Sequence[Metric]) -> Metric:
-    """Return the mean of metrics over the same parts; where some folds know too few compositions, without theirs."""
-    most = max(len(metric.weights) for metric in metrics)
-    return Metric.mean([metric for metric in metrics if len(metric.weights) == most])
 
 
 def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Blend]:

@@ -152,7 +152,7 @@ class KernelExperts:
         reader
             Fitted on the same folds; None where too few compositions are known.
         metrics
-            As :attr:`metrics` of another fit gave them; learned here if None.
+            As :attr:`metrics` of another fit gave them; those that are missing are learned here.
         groups
             What the split keeps whole, of the memory's rows and of the targets' rows, if not materials.
         seed, steps
@@ -175,30 +175,32 @@ class KernelExperts:
         paired, alone = groups or (memory.material, targets.material)
         learned: dict[str, MetricRegression] = {}
 
+        def metric_for(name: str, known: tuple[Blocks, ...], wanted: Float, group: Int) -> Metric:
+            learned_before = (metrics or {}).get(name)
+            if learned_before is not None and learned_before.fits(known):
+                return learned_before
+            return learn_metric(known, wanted, group, seed=seed, steps=steps)
+
         def add(name: str, known: tuple[Blocks, ...], rows: Int) -> None:
             part = tuple(blocks.take(rows) for blocks in known)
-            metric = (
-                metrics[name] if metrics else learn_metric(part, scaled[rows], paired[rows], seed=seed, steps=steps)
-            )
+            metric = metric_for(name, part, scaled[rows], paired[rows])
             kinds = {"": (scaled[rows], metric.ridge), "density": (density[rows], DENSITY_RIDGE)}
             learned[name] = MetricRegression.fit(part, metric, memory.weights[rows], kinds)
 
-        everything = np.arange(len(memory))
         spectra = bank.blocks.take(memory.rows)
         read = () if reader is None else (reading_blocks(reader.training[memory.rows]),)
-        add("learned", (spectra, *read), everything)
-        for track in ("elements", "formula") if reader is not None else ():
-            fractions = bank.source_composition[memory.rows]
-            known = np.flatnonzero(np.isfinite(fractions[:, 0]))
-            if len(known):
-                add(f"both.{track}", (spectra, *read, composition_blocks(fractions, track)), known)
-            fractions, wanted, group = _of_materials(bank.target_composition[targets.rows], targets, alone)
+        add("learned", (spectra, *read), np.arange(len(memory)))
+        own_composition = bank.source_composition[memory.rows]
+        told = np.flatnonzero(np.isfinite(own_composition[:, 0]))
+        fractions, wanted, group = _of_materials(bank.target_composition[targets.rows], targets, alone)
+        for track in ("elements", "formula"):
+            if len(told):
+                add(f"both.{track}", (spectra, *read, composition_blocks(own_composition, track)), told)
             if len(group):
                 blocks = (composition_blocks(fractions, track),)
-                name = f"composition.{track}"
-                metric = metrics[name] if metrics else learn_metric(blocks, wanted, group, seed=seed, steps=steps)
-                kinds = {"": (wanted, metric.ridge)}
-                learned[name] = MetricRegression.fit(blocks, metric, np.ones(len(group)), kinds)
+                metric = metric_for(f"composition.{track}", blocks, wanted, group)
+                fit = MetricRegression.fit(blocks, metric, np.ones(len(group)), {"": (wanted, metric.ridge)})
+                learned[f"composition.{track}"] = fit
         return cls(bank, memory, targets, reader, ridge, views, learned)
 
     @property

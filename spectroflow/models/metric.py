@@ -96,6 +96,10 @@ class Metric:
             total += amplitude * np.exp(-np.sqrt(square))
         return np.asarray(total, np.float32)
 
+    def fits(self, known: Sequence[Blocks]) -> bool:
+        """Say whether it was learned on the same parts and blocks."""
+        return [len(weight) for weight in self.weights] == [len(part.weight) for part in known]
+
     @classmethod
     def mean(cls, metrics: Sequence[Metric]) -> Metric:
         """Return the geometric mean."""
