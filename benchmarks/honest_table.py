@@ -8,6 +8,7 @@ from typing import Any
 from spectroflow.jobs.predictors import PROTOCOLS
 
 BASELINES = {"mean": "mean spectrum", "nearest": "1-NN", "soft": "soft-NN", "ridge": "kernel ridge"}
+COMB = {"comb": "lines everywhere"}
 BOUNDS = {"oracle": "oracle retrieval", "replicate": "replicate ceiling"}
 MEASURES = {"r": "Pearson r", "f1": "Peak F1"}
 
@@ -31,7 +32,9 @@ def tables(protocols: Mapping[str, Any]) -> str:
 
 def spectrum_table(protocol: str, directions: Mapping[str, Any], measure: str) -> str:
     """Return the rows of the spectrum alone in one measure."""
-    baselines = BASELINES | ({"lookup": "plain lookup"} if protocol == "paper" else {})
+    baselines = (
+        BASELINES | (COMB if measure == "f1" else {}) | ({"lookup": "plain lookup"} if protocol == "paper" else {})
+    )
     titles = [MEASURES[measure], "minerals", *baselines.values(), "generator", "over best baseline", *BOUNDS.values()]
     rows = []
     for direction, figures in directions.items():

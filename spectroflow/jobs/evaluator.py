@@ -184,6 +184,7 @@ class EvaluateProcessor(AdditiveMetrics):
             found[confidence_of(track)] = np.where(known, made.confidence[:, None], np.nan)
         best = measured.score(references.oracle([folds[i] for i in owner], partner))
         found["oracle"] = mean_by(owner, best, len(folds))
+        found["comb"] = mean_by(owner, measured.score_comb(), len(folds))
         found["replicate"] = mean_by(owner, references.replicates(partner), len(folds))
         if scheme.protocol == "paper":
             ready = prepare(seen.values, seen.valid, self._generator.modalities[judgement.source])

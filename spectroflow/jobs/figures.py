@@ -190,7 +190,7 @@ def table_lines(directions: Mapping[str, Any], measures: Sequence[str] = ("r", "
         for predictor, values in figures["predictors"].items():
             cells = "".join(f"{_cell(values[name]['mean']):>9}" for name in measures)
             span = f"{_cell(values['r']['low'])} to {_cell(values['r']['high'])}"
-            count = values["r"]["materials"]
+            count = max(values[name]["materials"] for name in measures)
             lines.append(f"{direction:<16}{predictor:<{width}}{cells}{span:>18}{count:>11}")
     return lines
 

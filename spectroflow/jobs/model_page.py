@@ -109,7 +109,8 @@ def _figures(protocol: str, told: Mapping[str, Any], modalities: Mapping[str, Mo
         target = direction.split(" to ")[1]
         for name, values in figures["predictors"].items():
             predictor = Predictor(name, _kind(name, protocol, figures))
-            if values["r"]["mean"] is None:
+            counts = {measure: values[measure]["materials"] for measure in HEADLINES}
+            if not any(counts.values()):
                 continue
             shown = {
                 measure: Value(values[measure]["mean"], low=values[measure]["low"], high=values[measure]["high"])
@@ -123,7 +124,7 @@ def _figures(protocol: str, told: Mapping[str, Any], modalities: Mapping[str, Mo
                     shown,
                     kind=predictor.kind,
                     axis_unit=modalities[target].axis_unit if target in modalities else "",
-                    materials=values["r"]["materials"],
+                    materials=max(counts.values()),
                     spectra=figures["spectra"] if predictor.track == SPECTRUM else None,
                 )
             )

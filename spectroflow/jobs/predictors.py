@@ -23,6 +23,7 @@ TITLES = {
     "nearest": "nearest neighbour",
     "soft": "soft neighbours",
     "ridge": "kernel ridge",
+    "comb": "lines everywhere (a comb), without looking",
     "lookup": "plain lookup in all other files",
     "composition": "composition alone, without the spectrum",
     "oracle": "best training target (oracle)",
@@ -88,7 +89,7 @@ class Scheme:
     def predictors(self) -> tuple[Predictor, ...]:
         """All rows of the table, the generator first in each track."""
         found = [Predictor("model", "generator")]
-        found += [Predictor(name, "baseline") for name in BASELINES]
+        found += [Predictor(name, "baseline") for name in (*BASELINES, "comb")]
         if self.protocol == "paper":
             found.append(Predictor("lookup", "baseline"))
         found += [Predictor(name, "bound") for name in BOUNDS]

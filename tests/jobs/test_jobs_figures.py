@@ -96,3 +96,20 @@ def test_lines_that_a_maker_tells_are_taken_instead_of_found_ones() -> None:
     valid[0, axis > 1000] = False
     half = Measured(wanted[None, :].astype(np.float32), valid, ir)
     assert half.score(blurred, np.asarray([[702.0, 1095.0, np.nan]]))[0, f1] == 1
+
+
+def test_a_comb_has_a_line_near_every_line_and_says_nothing_of_intensity() -> None:
+    raman = builtin()["raman"]
+    axis = raman.grid.axis()
+    rng = np.random.default_rng(0)
+    places = rng.uniform(150, 1250, (3, 6))
+    wanted = np.exp(-(((axis - places[:, :, None]) / 4) ** 2)).sum(axis=1).astype(np.float32)
+    measured = Measured(wanted, np.ones_like(wanted, bool), raman)
+    found = dict(zip(MEASURES, measured.score_comb().T, strict=True))
+    teeth = int((raman.grid.stop - raman.grid.start) / (2 * raman.match_tolerance))
+    for row in range(3):
+        lines = int(np.isfinite(measured.centers[row]).sum())
+        assert found["recall"][row] > 0.8  # two lines may share a tooth
+        assert found["precision"][row] == pytest.approx(found["recall"][row] * lines / teeth, rel=0.02)
+    assert np.isnan(found["r"]).all()
+    assert np.isnan(found["rmse"]).all()
