@@ -42,7 +42,8 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
             return {}, "Real spectra are needed: set SPECTROFLOW_TEST_DATA."
         figures, first = networks(archive, folder / "ablations", quick, chosen)
         more, second = blends(archive, folder, quick, chosen)
-    return figures | more, first + "\n" + second
+        (folder / "ablations.md").write_text(f"{first}\n{second}")
+    return figures | more, f"{first}\n{second}"
 
 
 def networks(archive: Path, kept: Path, quick: bool, chosen: JobOptions) -> tuple[dict[str, float], str]:
