@@ -137,7 +137,7 @@ def trained(config: SimulateConfig, quick: bool) -> Generator:
             formula=[one.formula for one in table],
         )
     data = TrainingData.build(modalities, spectra)
-    train = TrainConfig(folds=3, epochs=2 if quick else 60, hidden=32 if quick else 128, latent=16, decoder_lines=16)
+    train = TrainConfig(folds=3, epochs=2 if quick else 20, hidden=32 if quick else 128, latent=16, decoder_lines=16)
     return fit_generator(data, train_networks(data, train), train, directions=[("raman", "ir")])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import pytest
 
 from spectroflow.archive import Archive
 from spectroflow.config import load
+from spectroflow.engine.processor import UnitResult
 from spectroflow.engine.run import run_folder
-from spectroflow.errors import InvalidInput, UsageError
+from spectroflow.engine.unit import Unit
+from spectroflow.errors import Interrupted, InvalidInput, UsageError
 from spectroflow.jobs import JobOptions, commands
+from spectroflow.jobs.library_builder import LibraryProcessor
 from spectroflow.jobs.library_files import load_library
-from spectroflow.storage import Location
+from spectroflow.storage import CheckedWriter, Location
 from tests.materials.cifs import CORUNDUM, HALITE, SILICON, SYLVITE, cif, cubic
 
 GOOD = {"halite.cif": HALITE, "silicon.cif": SILICON, "sylvite.cif": SYLVITE, "corundum.cif": CORUNDUM}
@@ -207,3 +210,32 @@ def test_a_library_that_was_compacted_is_the_same_library(cifs: Path, tmp_path: 
     assert np.array_equal(before.traits[order], after.traits[other])
     for i, j in zip(order, other, strict=True):
         assert np.array_equal(before.reflections[i].strength, after.reflections[j].strength)
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(
+    cifs: Path,
+    tmp_path: Path,
+    small: JobOptions,
+    digests: Callable[[Path], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = LibraryProcessor.process
+    done = []
+
+    def failing(self: LibraryProcessor, unit: Unit, writer: CheckedWriter, skip: Mapping[int, str]) -> UnitResult:
+        if done:
+            raise KeyboardInterrupt
+        done.append(unit)
+        return whole(self, unit, writer, skip)
+
+    lib = str(tmp_path / "lib")
+    with monkeypatch.context() as patch:
+        patch.setattr(LibraryProcessor, "process", failing)
+        with pytest.raises(Interrupted):
+            commands.build_library([str(cifs)], lib, options=small)
+    assert not (tmp_path / "lib" / "versions").exists()
+    resumed = commands.build_library([str(cifs)], lib, options=small)
+    assert resumed.details["resumed_units"] == 1
+    assert resumed.rows.total == 6
+    commands.build_library([str(cifs)], str(tmp_path / "again"), options=small)
+    assert digests(tmp_path / "lib") == digests(tmp_path / "again")

@@ -70,3 +70,32 @@ def test_share_decides_strength():
 def test_too_few_materials_are_refused():
     with pytest.raises(UsageError, match="too few"):
         simulate.mixture(0, SimulateConfig(materials=2))
+
+
+def test_mixtures_are_the_last_rows_of_an_archive():
+    config = SimulateConfig(materials=4, samples=2, mixtures=3, seed=4)
+    table = simulate.rows(config, "xrd")
+    assert len(table) == 4 * 2 + 3
+    last = [simulate.row_spectrum(row, "xrd", config) for row in range(8, 11)]
+    for index, one in enumerate(last):
+        assert one.label == simulate.mixture_spectrum(index, "xrd", config).label
+        shares = [value for key, value in one.metadata.items() if key.startswith("share_")]
+        assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert simulate.row_spectrum(3, "xrd", config).label == simulate.material(4, 1).label
+    assert [one.label for one in simulate.spectra(config, ("xrd",))][8:] == [one.label for one in last]
+
+
+def test_the_structure_of_a_material_diffracts_as_the_material_does():
+    from spectroflow.materials.powder import powder_lines as lines_of
+    from spectroflow.materials.reflections import reflections
+
+    for index in range(6):
+        own = simulate.material(4, index)
+        angles, strength = powder_lines(own.diffraction, COPPER[0], 1.0)
+        crystal = simulate.structure(4, index)
+        found, area = lines_of(reflections(crystal, 1.06), COPPER[0])
+        area = area / area.max()
+        strong = strength > 0.05
+        nearest = np.abs(found[:, None] - angles[strong]).argmin(axis=0)
+        assert np.abs(found[nearest] - angles[strong]).max() < 1e-3
+        assert np.abs(area[nearest] - strength[strong]).max() < 0.03

@@ -201,9 +201,14 @@ def structure_kernel(library: StructureLibrary, a: Int, b: Int) -> Float:
     for name, gamma in (("bonds", BONDS_GAMMA), ("type", TYPE_GAMMA)):
         trait = unit(block(library.traits, name), centre=False)
         total = total + gaussian_kernel(trait[a] @ trait[b].T, gamma)
+    return total + order_kernel(library, a, b)
+
+
+def order_kernel(library: StructureLibrary, a: Int, b: Int) -> Float:
+    """Return ``exp(-|difference of order|^2)`` of structures ``a`` and ``b``."""
     order = block(library.traits, "order")
     square = (order**2).sum(axis=1)
-    return np.asarray(total + np.exp(2 * order[a] @ order[b].T - square[a][:, None] - square[b][None]), np.float32)
+    return np.asarray(np.exp(2 * order[a] @ order[b].T - square[a][:, None] - square[b][None]), np.float32)
 
 
 def _views(features: Mapping[str, Float]) -> dict[str, Float]:

@@ -83,7 +83,7 @@ class Answerer:
         experts = self._experts(fed, without)
         tables = self._analogue(query.target).predictions(without)
         experts |= {name: (ranking.probability @ table).astype(np.float32) for name, table in tables.items()}
-        evidence = _evidence(ranking, next(iter(tables.values())))
+        evidence = _evidence(ranking, tables["like structure"])
         plain = self._plain(query, without)
         return Answers(experts, plain, np.zeros_like(plain), evidence)
 
