@@ -85,8 +85,14 @@ class TrainConfig(Section):
     """How the generator is trained."""
 
     folds: int = Field(default=5, ge=3, description="folds of materials; one ensemble member each")
-    epochs: int = Field(default=150, gt=0, description="passes over the materials of a network")
+    split: Literal["species", "sample", "paper"] = Field(
+        default="species", description="what folds keep whole: materials, samples (material seen) or single records"
+    )
+    epochs: int = Field(default=45, gt=0, description="passes over the materials of a network")
     batch: int = Field(default=64, gt=1, description="materials in one batch")
+    unpaired: float = Field(
+        default=0.5, ge=0, description="materials of one modality in an epoch, for each one of several modalities"
+    )
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     latent: int = Field(default=64, gt=0, description="size of the latent space")
@@ -100,6 +106,7 @@ class TrainConfig(Section):
     align_weight: float = Field(default=0.1, ge=0, description="weight of the contrastive alignment of modalities")
     composition_weight: float = Field(default=0.5, ge=0, description="weight of the composition read from a spectrum")
     augment: float = Field(default=1.0, ge=0, description="strength of simulated instrument effects; 0 is none")
+    metric_steps: int = Field(default=100, ge=0, description="steps of learning what makes samples alike")
     clip_gradient: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the averaged weights, per step")
     stop_share: float = Field(
@@ -107,6 +114,7 @@ class TrainConfig(Section):
     )
     stop_every: int = Field(default=25, gt=0, description="epochs between two looks at them")
     patience: int = Field(default=4, gt=0, description="looks without improvement before a network stops")
+    tensorboard: bool = Field(default=False, description="write the course of the training for TensorBoard")
     mixed_precision: bool = Field(default=True, description="bfloat16 on GPUs that have it")
     seed: int = 0
 

@@ -15,10 +15,11 @@ def evaluate(
     archive: options.MaybeArchive = None,
     protocol: options.ProtocolOption = options.Protocol.species,
     reference: options.Reference = None,
+    library: options.Library = None,
     modality: options.Modalities = None,
 ) -> Result:
-    """Judge a model on materials it has not seen, or a generated archive against measured spectra."""
+    """Judge a model on materials, samples or files that it has not seen, or a generated archive by measured spectra."""
     from spectroflow.jobs import commands as jobs
 
     chosen = request.options(modalities=modality)
-    return jobs.evaluate(target, archive, protocol=protocol.value, reference=reference, options=chosen)
+    return jobs.evaluate(target, archive, protocol=protocol.value, reference=reference, library=library, options=chosen)

@@ -12,7 +12,7 @@ from spectroflow.archive import Archive, SegmentEntry
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.grids import load_spectra
 from spectroflow.jobs.options import JobOptions
-from spectroflow.jobs.scores import Array, score
+from spectroflow.jobs.scores import Array, Measured
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.metrics import MEASURES, bootstrap_interval
 from spectroflow.modality import Modality, lookup, resolve
@@ -94,7 +94,7 @@ def _segment_scores(
     partner = [first_of[samples[i]] for i in chosen]
     intensity = made.array(entry.id, "intensity")[rows]
     labels = [table["label"][i].as_py() or "" for i in chosen]
-    found = score(intensity, targets.values[partner], targets.valid[partner], modality)
+    found = Measured(targets.values[partner], targets.valid[partner], modality).score(intensity)
     return found, labels, [samples[i] for i in chosen]
 
 

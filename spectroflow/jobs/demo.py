@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spectroflow.config import parse
-from spectroflow.jobs.evaluate import table_lines
+from spectroflow.jobs.figures import table_lines
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.pipeline import run_pipeline
 from spectroflow.jobs.simulate import simulate

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,31 +19,56 @@ from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Unit
 from spectroflow.jobs.grids import grid_rows, load_spectra, not_selected
 from spectroflow.jobs.model_files import load_generator
+from spectroflow.jobs.predictors import SPECTRUM, Scheme, confidence_of
+from spectroflow.jobs.references import References
 from spectroflow.jobs.running import AdditiveMetrics
-from spectroflow.jobs.scores import column_names, score
+from spectroflow.jobs.scores import Measured, mean_by
 from spectroflow.jobs.transfer import row_states
-from spectroflow.metrics import MEASURES
 from spectroflow.modality import resolve
 from spectroflow.models.data import SpectraOf
-from spectroflow.models.experts import BASELINES
+from spectroflow.models.formulas import KnownFormulas
 from spectroflow.models.generator import Generated, Generator
+from spectroflow.models.preprocess import prepare
 from spectroflow.storage import CheckedWriter, Location
 
-PREDICTORS = ("model", *BASELINES)
-"""What is scored: the model and, on the same rows and folds, every baseline."""
-
-SCORES = [*column_names(PREDICTORS), "confidence"]
-"""Columns of the score array."""
+NAME_COLUMNS = ("label", "sample_id", "digest", "formula")
+"""Columns of the record table that :class:`Names` holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One segment to judge in one direction."""
+    """One segment to judge in one direction, and what is scored there."""
 
     segment: SegmentEntry
     lines: LayerEntry | None
     source: str
     target: str
+    scheme: Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the records of some rows are called; empty where unknown."""
+
+    labels: list[str]
+    samples: list[str]
+    digests: list[str]
+    formulas: list[str]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Names:
+        """Return some of the rows."""
+        return Names(*([column[i] for i in rows] for column in (getattr(self, name) for name in self.__slots__)))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows to judge: the source spectra on their grid, what they are called, and their measured targets."""
+
+    values: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    lines: npt.NDArray[np.float32]
+    names: Names
+    partners: list[list[int]]
 
 
 @dataclass(slots=True)
@@ -74,7 +98,8 @@ class EvaluateProcessor(AdditiveMetrics):
     resources: Resources = field(default_factory=Resources)
     _generator: Generator | None = field(default=None, repr=False)
     _opened: Archive | None = field(default=None, repr=False)
-    _direction: tuple[str, str] | None = field(default=None, repr=False)
+    _references: References | None = field(default=None, repr=False)
+    _formulas: KnownFormulas | None = field(default=None, repr=False)
     _targets: dict[str, SpectraOf] = field(default_factory=dict, repr=False)
 
     def setup(self) -> None:
@@ -84,13 +109,13 @@ class EvaluateProcessor(AdditiveMetrics):
 
     def keys(self, unit: Unit) -> frozenset[str]:
         """Return the shards of the layer."""
-        layout = score_layout(unit.group, self.judgements[unit.group].segment, self.config)
+        layout = score_layout(unit.group, self.judgements[unit.group], self.config)
         return frozenset().union(*(layout.keys(shard) for shard in range(unit.shard_start, unit.shard_stop)))
 
     def process(self, unit: Unit, writer: CheckedWriter, skip: Mapping[int, str]) -> UnitResult:
         """Judge and write the unit shard by shard."""
         judgement = self.judgements[unit.group]
-        layout = score_layout(unit.group, judgement.segment, self.config)
+        layout = score_layout(unit.group, judgement, self.config)
         store = writer.zarr_store(layout.path)
         codes: Counter[str] = Counter()
         for shard in range(unit.shard_start, unit.shard_stop):
@@ -108,77 +133,115 @@ class EvaluateProcessor(AdditiveMetrics):
     def _judge(
         self, judgement: Judgement, start: int, stop: int, skip: Mapping[int, str]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        assert self._generator is not None, "setup() comes first"
-        modalities = resolve(self.config.modality)
-        gridded = grid_rows(self.archive, judgement.segment, judgement.lines, modalities[judgement.source], start, stop)
-        labels, samples = self._names(judgement.segment, start, stop)
+        modality = resolve(self.config.modality)[judgement.source]
+        gridded = grid_rows(self.archive, judgement.segment, judgement.lines, modality, start, stop)
+        names = self._names(judgement.segment, start, stop)
         targets = self._spectra(judgement.target)
-        partners = _partners(samples, targets)
+        partners = _partners(names.samples, targets)
         state = row_states(gridded, start, skip)
-        assert self._opened is not None
+        assert self._opened is not None, "setup() comes first"
         left_out = not_selected(self._opened, judgement.segment, start, stop, self.where)
         left_out |= np.array([not rows for rows in partners], bool)
         state[(state == status.OK) & left_out] = status.code_of("NOT_SELECTED")
-        scores = np.full((stop - start, len(SCORES)), np.nan, np.float32)
+        scores = np.full((stop - start, len(judgement.scheme.columns)), np.nan, np.float32)
         # Rows to be skipped keep their places in the batches, on which rounding depends.
         chosen = np.array([i for i, rows in enumerate(partners) if rows and gridded.ok[i]], np.int64)
         if chosen.size:
-            self._look_only(judgement)
             usable = (state == status.OK)[chosen, None]
-            made = self._generator.generate_held_out(
+            seen = Seen(
                 np.where(usable, gridded.values[chosen], np.float32(0)),
                 gridded.valid[chosen] & usable,
                 gridded.lines[chosen],
-                judgement.source,
-                judgement.target,
-                [labels[row] for row in chosen],
-                [samples[row] for row in chosen],
-                batch=self.config.transfer.batch,
-                parts=True,
+                names.take(chosen),
+                [partners[row] for row in chosen],
             )
-            self._compare(made, [partners[row] for row in chosen], targets, judgement.target, scores, chosen)
+            scores[chosen] = self._scores(judgement, seen, targets)
             scores[state != status.OK] = np.nan
         return state, scores
 
-    def _compare(
-        self,
-        made: Generated,
-        partners: list[list[int]],
-        targets: SpectraOf,
-        target: str,
-        scores: npt.NDArray[np.float32],
-        chosen: npt.NDArray[np.int64],
-    ) -> None:
-        """Fill in the scores: over all measured partners of a row, the mean."""
-        modality = resolve(self.config.modality)[target]
-        owner = np.repeat(np.arange(len(partners)), [len(rows) for rows in partners])
-        partner = np.concatenate([np.asarray(rows, np.int64) for rows in partners])
-        measured, valid = targets.values[partner], targets.valid[partner]
-        predictions = {"model": made.intensity, **made.experts}
-        for k, name in enumerate(PREDICTORS):
-            found = score(predictions[name][owner], measured, valid, modality)
-            columns = slice(k * len(MEASURES), (k + 1) * len(MEASURES))
-            scores[chosen, columns] = _mean_by(owner, found, len(partners))
-        scores[chosen, len(SCORES) - 1] = made.confidence
+    def _scores(self, judgement: Judgement, seen: Seen, targets: SpectraOf) -> npt.NDArray[np.float64]:
+        """Return all scores of some rows: over all measured partners of a row, the mean."""
+        assert self._generator is not None, "setup() comes first"
+        references = self._look_only(judgement, targets)
+        names, scheme = seen.names, judgement.scheme
+        folds = [self._generator.fold_of(*n) for n in zip(names.labels, names.samples, names.digests, strict=True)]
+        composition = self._known_formulas().fractions(names.samples, names.labels, names.formulas)
+        told = np.isfinite(composition[:, :1])
+        owner = np.repeat(np.arange(len(folds)), [len(rows) for rows in seen.partners])
+        partner = np.concatenate([np.asarray(rows, np.int64) for rows in seen.partners])
+        measured = Measured(targets.values[partner], targets.valid[partner], references.modality)
+        found: dict[str, npt.NDArray[np.float64]] = {}
+        for track in scheme.tracks:
+            made = self._generate(judgement, seen, track, composition)
+            known = told if track != SPECTRUM else np.ones_like(told)
+            for predictor in scheme.predictors:
+                if predictor.track == track and predictor.expert in ("model", *made.experts):
+                    if predictor.kind == "generator":
+                        scored = measured.score(made.intensity[owner], made.lines[owner, :, 0])
+                    else:
+                        scored = measured.score(made.experts[predictor.expert][owner])
+                    found[predictor.name] = np.where(known, mean_by(owner, scored, len(folds)), np.nan)
+            found[confidence_of(track)] = np.where(known, made.confidence[:, None], np.nan)
+        best = measured.score(references.oracle([folds[i] for i in owner], partner))
+        found["oracle"] = mean_by(owner, best, len(folds))
+        found["comb"] = mean_by(owner, measured.score_comb(), len(folds))
+        found["replicate"] = mean_by(owner, references.replicates(partner), len(folds))
+        if scheme.protocol == "paper":
+            ready = prepare(seen.values, seen.valid, self._generator.modalities[judgement.source])
+            looked_up = references.lookup(ready, names.digests)
+            found["lookup"] = mean_by(owner, measured.score(looked_up[owner]), len(folds))
+        parts = [found[predictor.name] for predictor in scheme.predictors]
+        parts += [found[confidence_of(track)] for track in scheme.tracks]
+        return np.concatenate([*parts, references.seen(names.labels, names.samples, folds)], axis=1)
 
-    def _look_only(self, judgement: Judgement) -> None:
+    def _generate(
+        self, judgement: Judgement, seen: Seen, track: str, composition: npt.NDArray[np.float32]
+    ) -> Generated:
+        assert self._generator is not None, "setup() comes first"
+        return self._generator.generate_held_out(
+            seen.values,
+            seen.valid,
+            seen.lines,
+            judgement.source,
+            judgement.target,
+            seen.names.labels,
+            seen.names.samples,
+            digests=seen.names.digests,
+            composition=composition,
+            track=track,
+            batch=self.config.transfer.batch,
+            parts=True,
+        )
+
+    def _look_only(self, judgement: Judgement, targets: SpectraOf) -> References:
         """Free what was fitted for another direction."""
         assert self._generator is not None, "setup() comes first"
-        if self._direction != (judgement.source, judgement.target):
+        known = self._references
+        if known is None or (known.source, known.target) != (judgement.source, judgement.target):
             self._generator.forget_kernels()
-            self._direction = (judgement.source, judgement.target)
+            known = self._references = References(self._generator, judgement.source, judgement.target, targets)
+        return known
 
-    def _names(self, segment: SegmentEntry, start: int, stop: int) -> tuple[list[str], list[str]]:
+    def _names(self, segment: SegmentEntry, start: int, stop: int) -> Names:
         assert self._opened is not None, "setup() comes first"
-        labels: list[str] = []
-        samples: list[str] = []
         first = start // segment.shard_rows
-        for shard in range(first, -(-stop // segment.shard_rows)):
-            table = self._opened.shard_records(segment, shard)
-            labels += [value or "" for value in table["label"].to_pylist()]
-            samples += [value or "" for value in table["sample_id"].to_pylist()]
+        shards = range(first, -(-stop // segment.shard_rows))
+        tables = [self._opened.shard_records(segment, shard) for shard in shards]
         span = slice(start - first * segment.shard_rows, stop - first * segment.shard_rows)
-        return labels[span], samples[span]
+        return Names(
+            *([value or "" for table in tables for value in table[name].to_pylist()][span] for name in NAME_COLUMNS)
+        )
+
+    def _known_formulas(self) -> KnownFormulas:
+        """Return the formulas of all samples and labels of the archive."""
+        assert self._opened is not None, "setup() comes first"
+        if self._formulas is None:
+            self._formulas = KnownFormulas()
+            for segment in self._opened.segments():
+                table = self._opened.segment_records(segment)
+                labels, samples, _, formulas = ([v or "" for v in table[n].to_pylist()] for n in NAME_COLUMNS)
+                self._formulas.learn(samples, labels, formulas)
+        return self._formulas
 
     def _spectra(self, modality: str) -> SpectraOf:
         assert self._opened is not None, "setup() comes first"
@@ -187,9 +250,10 @@ class EvaluateProcessor(AdditiveMetrics):
         return self._targets[modality]
 
 
-def score_layout(layer: str, segment: SegmentEntry, config: Config) -> Layout:
+def score_layout(layer: str, judgement: Judgement, config: Config) -> Layout:
     """Return the arrays of the evaluation layer of a segment."""
-    return evaluation_layout(layer, segment.rows, segment.shard_rows, len(SCORES), config.archive)
+    segment = judgement.segment
+    return evaluation_layout(layer, segment.rows, segment.shard_rows, len(judgement.scheme.columns), config.archive)
 
 
 def _partners(samples: list[str], targets: SpectraOf) -> list[list[int]]:
@@ -199,17 +263,3 @@ def _partners(samples: list[str], targets: SpectraOf) -> list[list[int]]:
         if sample:
             by_sample.setdefault(sample, []).append(row)
     return [by_sample.get(sample, []) if sample else [] for sample in samples]
-
-
-def _mean_by(owner: npt.NDArray[np.int64], values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
-    """Return the means of rows that share an owner, NaN left out, shape ``(count, columns)``."""
-    finite = np.isfinite(values)
-    total, number = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
-    np.add.at(total, owner, np.where(finite, values, 0.0))
-    np.add.at(number, owner, finite)
-    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
-
-
-def describe_scores() -> dict[str, Any]:
-    """Return what a reader of the layer must know."""
-    return {"measure": SCORES, "measures": {name: measure.title for name, measure in MEASURES.items()}}

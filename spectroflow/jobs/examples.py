@@ -53,10 +53,10 @@ def _examples(
     ]
     records = [opened.spectrum(case["segment"], case["row"]).record for case in cases]
     values, valid = np.concatenate([row.values for row in rows]), np.concatenate([row.valid for row in rows])
-    labels, samples = ([record[name] or "" for record in records] for name in ("label", "sample_id"))
+    labels, samples, digests = ([r[name] or "" for r in records] for name in ("label", "sample_id", "digest"))
     slots = max(row.lines.shape[1] for row in rows)
     lines = np.concatenate([pad_lines(row.lines, slots) for row in rows])
-    made = generator.generate_held_out(values, valid, lines, source.name, target.name, labels, samples)
+    made = generator.generate_held_out(values, valid, lines, source.name, target.name, labels, samples, digests=digests)
     seen = prepare(values, valid, source)
     return [
         Overlay(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -19,6 +20,7 @@ from spectroflow.errors import InvalidInput
 from spectroflow.jobs.model_files import is_whole, load_generator, save_generator
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.summary import Rows, Summary
+from spectroflow.jobs.tensorboard import TensorBoardLog
 from spectroflow.jobs.training_data import TrainingInput, modalities_for
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import describe, fit_generator
@@ -52,6 +54,8 @@ class LocationHooks:
         For the progress that is reported.
     listener
         Told of progress.
+    log
+        For TensorBoard, or None.
     """
 
     folder: Location
@@ -59,9 +63,12 @@ class LocationHooks:
     listener: Callable[[Event], None]
     rank: int = 0
     world_size: int = 1
+    log: TensorBoardLog | None = None
 
     def report(self, network: str, epoch: int, figures: Figures) -> None:
         """Tell how a network does."""
+        if self.log:
+            self.log.write(network, epoch, figures)
         self.listener(NetworkProgress(network=network, epoch=epoch, epochs=self.epochs, figures=dict(figures)))
 
     def save(self, network: str, state: bytes) -> None:
@@ -74,6 +81,40 @@ class LocationHooks:
             return (self.folder / f"{network}.safetensors").read_bytes()
         except FileNotFoundError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a training has cost, over all calls that continued it; kept beside its states."""
+
+    file: Location
+    calls: int
+    wall_seconds: float
+    cpu_seconds: float
+    began: tuple[float, float]
+
+    @classmethod
+    def earlier(cls, states: Location) -> Spent:
+        """Return what earlier calls spent, and start the clocks of this one."""
+        file = states / "cost.json"
+        try:
+            kept = json.loads(file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            kept = {"calls": 0, "wall_seconds": 0.0, "driver_cpu_seconds": 0.0}
+        clocks = (time.perf_counter(), time.process_time())
+        return cls(file, kept["calls"], kept["wall_seconds"], kept["driver_cpu_seconds"], clocks)
+
+    def total(self) -> dict[str, float]:
+        """Return calls and seconds until now; a call that was killed is not counted."""
+        return {
+            "calls": self.calls + 1,
+            "wall_seconds": round(self.wall_seconds + time.perf_counter() - self.began[0], 1),
+            "driver_cpu_seconds": round(self.cpu_seconds + time.process_time() - self.began[1], 1),
+        }
+
+    def keep(self) -> None:
+        """Write it down for the next call."""
+        self.file.write_bytes(json.dumps(self.total()).encode())
 
 
 def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), options: JobOptions) -> Summary:
@@ -102,6 +143,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
     source = TrainingInput(opened.root, opened.version.number, names, options.where, options.config)
     data = source.load()
     directions = list(pairs) or learnable(data, options.config.train.folds)
+    log = TensorBoardLog.beside(target) if options.config.train.tensorboard else None
     data.require_pairs(directions, options.config.train.folds)
     rows = Rows(total=sum(map(len, data.spectra.values())), ok=sum(map(len, data.spectra.values())))
     fingerprint = _fingerprint(data, directions, options)
@@ -113,19 +155,28 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
         return Summary("train", status="nothing to do", output=str(target), lines=["the same model is there"])
     workers = _workers(options)
     states = target / STATES / fingerprint[:12]
-    cpu_before = time.process_time()
-    if workers:
-        _train_on_ray(source, states, workers, options)
-    hooks = LocationHooks(states, options.config.train.epochs, options.listener)
-    trained = train_networks(data, options.config.train, device=device(), hooks=hooks)
-    seconds = time.perf_counter() - began
-    generator = fit_generator(
-        data,
-        trained,
-        options.config.train,
-        directions=directions,
-        card=_card(opened, fingerprint, seconds, time.process_time() - cpu_before, workers, directions),
-    )
+    spent = Spent.earlier(states)
+    try:
+        if workers:
+            _train_on_ray(source, states, workers, options, log)
+        hooks = LocationHooks(states, options.config.train.epochs, options.listener, log=log)
+        trained = train_networks(data, options.config.train, device=device(), hooks=hooks)
+        generator = fit_generator(
+            data,
+            trained,
+            options.config.train,
+            directions=directions,
+            card=_card(opened, fingerprint, directions),
+        )
+    finally:
+        spent.keep()
+    generator.card["cost"] = {
+        **spent.total(),
+        "networks_cpu_seconds": round(sum(network.cpu_seconds for network in trained), 1),
+        "workers": workers,
+        "device": device(),
+        "machine": platform.machine(),
+    }
     generator.card["held_out_r"] = evaluate_species(generator, tracks=["spectrum"], batch=options.config.transfer.batch)
     save_generator(generator, target)
     (target / STATES).delete_tree()
@@ -140,15 +191,12 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
             "directions": [f"{s} to {t}" for s, t in directions],
             "networks": {network.plan.name: network.figures for network in trained},
         },
-        lines=[
-            f"{len(trained)} networks on {facts['materials']} materials, directions "
-            + ", ".join(f"{s} to {t}" for s, t in directions)
-        ],
+        lines=[f"{len(trained)} networks on {facts['materials']} materials, " + _what(directions)],
     )
 
 
 def learnable(data: TrainingData, folds: int) -> list[tuple[str, str]]:
-    """Return the directions that have enough paired materials.
+    """Return the directions that have enough paired materials; none where there is one modality alone.
 
     Raises
     ------
@@ -163,7 +211,7 @@ def learnable(data: TrainingData, folds: int) -> list[tuple[str, str]]:
             enough.append(direction)
         except InvalidInput as error:
             problem = problem or error
-    if not enough:
+    if not enough and len(data.spectra) > 1:
         raise problem or InvalidInput(
             "no sample was measured in two modalities, so there is nothing to relate",
             remedy="Give sample ids with convert --manifest.",
@@ -174,6 +222,12 @@ def learnable(data: TrainingData, folds: int) -> list[tuple[str, str]]:
 def device() -> str:
     """Return where this process trains: a GPU if it has one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _what(directions: Sequence[tuple[str, str]]) -> str:
+    if not directions:
+        return "one modality: reconstruction only, nothing to generate"
+    return "directions " + ", ".join(f"{s} to {t}" for s, t in directions)
 
 
 def _workers(options: JobOptions) -> int:
@@ -188,18 +242,20 @@ def _workers(options: JobOptions) -> int:
     return min(os.cpu_count() or 1, len(plan_networks(options.config.train)))
 
 
-def _train_on_ray(source: TrainingInput, states: Location, workers: int, options: JobOptions) -> None:
+def _train_on_ray(
+    source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None
+) -> None:
     """Let Ray Train's workers train every network and keep its state; the caller then finds them finished."""
     from spectroflow.jobs.train_on_ray import train_on_ray
 
-    train_on_ray(source, states, workers, options)
+    train_on_ray(source, states, workers, options, log)
 
 
 def _fingerprint(data: TrainingData, directions: Sequence[tuple[str, str]], options: JobOptions) -> str:
     return digest(
         {
             "data": describe(data),
-            "train": options.config.train.model_dump(mode="json"),
+            "train": options.config.train.model_dump(mode="json", exclude={"tensorboard"}),
             "modalities": {name: modality.model_dump(mode="json") for name, modality in data.modalities.items()},
             "directions": [list(direction) for direction in directions],
             "version": spectroflow.__version__,
@@ -208,14 +264,7 @@ def _fingerprint(data: TrainingData, directions: Sequence[tuple[str, str]], opti
     )
 
 
-def _card(
-    opened: Archive,
-    fingerprint: str,
-    seconds: float,
-    cpu_seconds: float,
-    workers: int,
-    directions: Sequence[tuple[str, str]],
-) -> dict[str, Any]:
+def _card(opened: Archive, fingerprint: str, directions: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
         "archive": str(opened.root),
@@ -224,11 +273,4 @@ def _card(
         "spectroflow": spectroflow.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "cost": {
-            "wall_seconds": round(seconds, 1),
-            "driver_cpu_seconds": round(cpu_seconds, 1),
-            "workers": workers,
-            "device": device(),
-            "machine": platform.machine(),
-        },
     }

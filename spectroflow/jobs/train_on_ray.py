@@ -13,6 +13,7 @@ from spectroflow.engine.events import Event
 from spectroflow.engine.ray_cluster import connect
 from spectroflow.errors import ModelError, SpectroFlowError, Unreachable
 from spectroflow.jobs.options import JobOptions
+from spectroflow.jobs.tensorboard import TensorBoardLog
 from spectroflow.jobs.train import LocationHooks, NetworkProgress, device
 from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.models.training import train_networks
@@ -24,7 +25,9 @@ RESTARTS = 3
 _POLL_SECONDS = 2.0
 
 
-def train_on_ray(source: TrainingInput, states: Location, workers: int, options: JobOptions) -> None:
+def train_on_ray(
+    source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None = None
+) -> None:
     """Train every network of the ensemble and keep its state below ``states``.
 
     Parameters
@@ -35,6 +38,8 @@ def train_on_ray(source: TrainingInput, states: Location, workers: int, options:
         Where states are kept; every node must see it.
     workers
         Ray Train workers, each with a GPU where the driver has one.
+    log
+        Where each worker writes for TensorBoard, or None.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def train_on_ray(source: TrainingInput, states: Location, workers: int, options:
     _clear_errors(states, workers)
     trainer = TorchTrainer(
         _train_share,
-        train_loop_config={"source": source, "states": states},
+        train_loop_config={"source": source, "states": states, "log": log},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=on_gpu, resources_per_worker={"CPU": 1}),
         run_config=RunConfig(name="ray-train", failure_config=FailureConfig(max_failures=RESTARTS), **_storage(states)),
     )
@@ -85,7 +90,7 @@ def _train_share(config: dict[str, Any]) -> None:
         told = {key: value for key, value in event.to_json().items() if key != "event"}
         (states / f"progress-{rank}.json").write_bytes(json.dumps(told).encode())
 
-    hooks = LocationHooks(states, source.config.train.epochs, tell, rank, context.get_world_size())
+    hooks = LocationHooks(states, source.config.train.epochs, tell, rank, context.get_world_size(), config["log"])
     try:
         trained = train_networks(source.load(), source.config.train, device=device(), hooks=hooks)
     except SpectroFlowError as error:

@@ -38,6 +38,8 @@ class Blend:
         ``(points,)`` root mean square difference from the measured spectrum, both with maximum 1.
     expected
         Mean expected correlation of the rows it was fitted on.
+    least_lines
+        Expected number of lines within the tolerance down to which lines are placed; see ``lines.py``.
     """
 
     weights: dict[str, float]
@@ -47,6 +49,7 @@ class Blend:
     intercept: float
     expected: float
     residual: Float
+    least_lines: float = 0.3
 
     def combine(self, predictions: Mapping[str, Float]) -> Float:
         """Return the weighted sum of unit experts, never negative, with a maximum of 1; ``(queries, points)``."""
@@ -128,7 +131,7 @@ def fit_blend(
 
 
 def _combined(predictions: Mapping[str, Float], weights: Mapping[str, float]) -> Float:
-    heard = [name for name, weight in weights.items() if weight > 0]
+    heard = sorted(name for name, weight in weights.items() if weight > 0)  # sums depend on their order
     total = np.sum([weights[name] * unit_rows(predictions[name]) for name in heard], axis=0)
     return scale_to_one(np.clip(total, 0.0, None))
 

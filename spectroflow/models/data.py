@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.errors import InvalidInput
-from spectroflow.materials.composition import fractions, parse_all
 from spectroflow.modality import Modality
-from spectroflow.models.folds import folds_by_material, group_materials
+from spectroflow.models.folds import Split, deal, group_materials, sample_unit
+from spectroflow.models.formulas import KnownFormulas
 from spectroflow.models.preprocess import prepare
 
 Float = npt.NDArray[np.float32]
@@ -118,16 +118,26 @@ class TrainingData:
             _compositions(spectra),
         )
 
-    def folds(self, count: int, seed: int) -> dict[str, Int]:
-        """Return ``{modality: (n,) fold}``; whole materials, see :func:`folds_by_material`."""
-        fold = folds_by_material(
-            [self.materials[i] for name in self.spectra for i in self.material[name]],
-            [""] * sum(map(len, self.spectra.values())),
-            count,
-            seed,
-        )
+    def folds(self, count: int, seed: int, split: Split = "species") -> dict[str, Int]:
+        """Return ``{modality: (n,) fold}``; what stays whole is what ``split`` says, see :mod:`.folds`."""
+        units = [unit for name in self.spectra for unit in self._units(name, split)]
+        what = {"species": "materials", "sample": "samples", "paper": "spectra"}[split]
         ends = np.cumsum([len(table) for table in self.spectra.values()])[:-1]
-        return dict(zip(self.spectra, np.split(fold, ends), strict=True))
+        return dict(zip(self.spectra, np.split(deal(units, count, seed, what), ends), strict=True))
+
+    def units(self, name: str, split: Split = "species") -> Int:
+        """Return ``(n,)`` numbers of what ``split`` keeps whole, the same in all modalities."""
+        known = sorted({unit for table in self.spectra for unit in self._units(table, split)})
+        number = {unit: i for i, unit in enumerate(known)}
+        return np.asarray([number[unit] for unit in self._units(name, split)], np.int64)
+
+    def _units(self, name: str, split: Split) -> list[str]:
+        table = self.spectra[name]
+        if split == "species":
+            return [self.materials[i] for i in self.material[name]]
+        if split == "sample":
+            return [":".join(sample_unit(*names)) for names in zip(table.label, table.sample, strict=True)]
+        return [f"{name}:{digest or row}" for row, digest in enumerate(table.digest)]
 
     def pairs(self, source: str, target: str) -> npt.NDArray[np.int64]:
         """Return ``(pairs, 2)`` rows of source and target that were measured on the same sample.
@@ -166,28 +176,14 @@ class TrainingData:
     def _keys(self, name: str) -> Iterator[tuple[str, str]]:
         table = self.spectra[name]
         for sample, label in zip(table.sample, table.label, strict=True):
-            yield ("sample", sample) if sample else ("label", label)
+            yield sample_unit(label, sample)
 
 
 def _compositions(spectra: Mapping[str, SpectraOf]) -> dict[str, Float]:
-    known: dict[tuple[str, str], dict[str, float]] = {}
-    parsed = {name: parse_all(table.formula) for name, table in spectra.items()}
-    for name, table in spectra.items():
-        for sample, label, amounts in zip(table.sample, table.label, parsed[name], strict=True):
-            if amounts:
-                known.setdefault(("sample", sample), amounts)
-                known.setdefault(("label", label), amounts)
-    known.pop(("sample", ""), None)
-    known.pop(("label", ""), None)
-    return {
-        name: fractions(
-            [
-                own or known.get(("sample", sample)) or known.get(("label", label))
-                for own, sample, label in zip(parsed[name], table.sample, table.label, strict=True)
-            ]
-        )
-        for name, table in spectra.items()
-    }
+    known = KnownFormulas()
+    for table in spectra.values():
+        known.learn(table.sample, table.label, table.formula)
+    return {name: known.fractions(table.sample, table.label, table.formula) for name, table in spectra.items()}
 
 
 def spectra_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import numpy.typing as npt
 from spectroflow.config import TrainConfig
 from spectroflow.models.blend import EVIDENCE, Blend, evidence_of, fit_blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import experts_of
+from spectroflow.models.experts import density_of, experts_of
 from spectroflow.models.features import TRACKS
-from spectroflow.models.generator import BlendKey, Generator, Query
+from spectroflow.models.generator import BlendKey, Generator, MetricKey, Query
+from spectroflow.models.lines import least_expected
+from spectroflow.models.memory import material_weights
+from spectroflow.models.metric import Metric
 from spectroflow.models.training import Trained, build_network
 
 Float = npt.NDArray[np.float32]
@@ -54,12 +58,16 @@ def fit_generator(
     generator = Generator(data, config, networks, {}, {}, device=device)
     for source, target in wanted:
         generator.blends.update(_blends(generator, source, target))
+        generator.metrics.update(_metrics(generator, source, target))
         generator.forget_kernels()
     generator.card.update(
         {
             "data": describe(data),
             "folds": {name: np.bincount(f, minlength=config.folds).tolist() for name, f in generator.folds.items()},
             "networks": {r.plan.name: r.figures for r in trained},
+            "parameters": sum(p.numel() for p in build_network(data.modalities, config).parameters()),
+            "train": config.model_dump(mode="json"),
+            "blends": _mean_weights(generator),
             "directions": [f"{s} to {t}" for s, t in wanted],
             **(card or {}),
         }
@@ -77,6 +85,33 @@ def describe(data: TrainingData) -> dict[str, Any]:
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
+
+
+def _mean_weights(generator: Generator) -> dict[str, dict[str, float]]:
+    """Return how much each expert counts, per direction and track, on average over members."""
+    found: dict[str, dict[str, float]] = {}
+    for source, target in generator.directions:
+        for track in generator.tracks_of(source, target):
+            blends = [b for key, b in generator.blends.items() if key[1:] == (source, target, track)]
+            name = f"{source} to {target}" + ("" if track == "spectrum" else f", {track}")
+            experts = sorted(set().union(*(blend.weights for blend in blends)))
+            found[name] = {e: round(float(np.mean([b.weights.get(e, 0.0) for b in blends])), 4) for e in experts}
+    return found
+
+
+def _metrics(generator: Generator, source: str, target: str) -> dict[MetricKey, dict[str, Metric]]:
+    """Return each member's metrics: the means of those that were learned without its fold and one other."""
+    found: dict[MetricKey, dict[str, Metric]] = {}
+    for member in range(generator.config.folds):
+        others = sorted(set(range(generator.config.folds)) - {member})
+        pairs = [generator.kernels((member, inner), source, target).metrics for inner in others]
+        found[member, source, target] = {}
+        for name in sorted(set.intersection(*(set(metrics) for metrics in pairs))):
+            learned = [metrics[name] for metrics in pairs]
+            # Where too few compositions are known, some could not be read, and the member learns for itself.
+            if len({tuple(map(len, metric.weights)) for metric in learned}) == 1:
+                found[member, source, target][name] = Metric.mean(learned)
+    return found
 
 
 def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Blend]:
@@ -114,12 +149,17 @@ def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Bl
                     found.setdefault(name, np.zeros((len(rows), values.shape[1]), np.float32))[at] = values
             chosen = np.flatnonzero(((fold != member) & usable)[position])
             at = position[chosen]
-            result[member, source, target, track] = fit_blend(
+            material = data.material[source][pairs[chosen, 0]]
+            wanted, valid = targets.values[pairs[chosen, 1]], targets.valid[pairs[chosen, 1]]
+            blend = fit_blend(
                 {name: values[at] for name, values in found.items()},
-                experts_of(track),
+                [name for name in experts_of(track) if name in found],
                 evidence[at],
-                targets.values[pairs[chosen, 1]],
-                targets.valid[pairs[chosen, 1]],
-                data.material[source][pairs[chosen, 0]],
+                wanted,
+                valid,
+                material,
             )
+            density = found[density_of(track) if density_of(track) in found else "density"][at]
+            least = least_expected(density, wanted, valid, material_weights(material), generator.modalities[target])
+            result[member, source, target, track] = replace(blend, least_lines=least)
     return result

@@ -1,4 +1,4 @@
-"""How a generator does on the materials it was trained on, each judged by the member that never saw it.
+"""How a generator does on what it was trained on, each record judged by the member that never saw its fold.
 
 Figures are means over materials, not over spectra: a mineral with thirty spectra counts once.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.models.blend import correlation
-from spectroflow.models.generator import Generator
+from spectroflow.models.generator import Generated, Generator
 
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -49,12 +49,25 @@ class HeldOut:
 
 
 def held_out(generator: Generator, source: str, target: str, *, track: str = "spectrum", batch: int = 64) -> HeldOut:
-    """Predict every paired source spectrum as if its material had not been in the training."""
+    """Predict every paired source spectrum as if its fold (of materials, unless the split is another) was unknown."""
     data = generator.data
     pairs = data.pairs(source, target)
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
-    table, wanted = data.spectra[source], data.spectra[target]
-    found = generator.generate_held_out(
+    wanted = data.spectra[target]
+    found = generate_rows(generator, rows, source, target, track=track, batch=batch)
+    measured, valid = wanted.values[pairs[:, 1]], wanted.valid[pairs[:, 1]]
+    predictions = {"blend": found.intensity, **found.experts}
+    scores = {name: correlation(values[position], measured, valid) for name, values in predictions.items()}
+    confidence = found.confidence[position].astype(np.float64)
+    return HeldOut(source, target, pairs, data.material[source][pairs[:, 0]], scores, confidence)
+
+
+def generate_rows(
+    generator: Generator, rows: Int, source: str, target: str, *, track: str = "spectrum", batch: int = 64
+) -> Generated:
+    """Generate from rows of the training data by the members that never saw their folds, every expert beside."""
+    table = generator.data.spectra[source]
+    return generator.generate_held_out(
         table.values[rows],
         table.valid[rows],
         table.lines[rows],
@@ -62,17 +75,13 @@ def held_out(generator: Generator, source: str, target: str, *, track: str = "sp
         target,
         [table.label[i] for i in rows],
         [table.sample[i] for i in rows],
-        composition=data.composition[source][rows],
+        digests=[table.digest[i] for i in rows],
+        composition=generator.data.composition[source][rows],
         track=track,
         prepared=True,
         batch=batch,
         parts=True,
     )
-    measured, valid = wanted.values[pairs[:, 1]], wanted.valid[pairs[:, 1]]
-    predictions = {"blend": found.intensity, **found.experts}
-    scores = {name: correlation(values[position], measured, valid) for name, values in predictions.items()}
-    confidence = found.confidence[position].astype(np.float64)
-    return HeldOut(source, target, pairs, data.material[source][pairs[:, 0]], scores, confidence)
 
 
 def evaluate_species(

@@ -9,11 +9,17 @@ nearest, soft         target of the most similar source; mean of targets weighte
 ridge                 kernel ridge regression (radial basis functions) on the shape
 shape, weak,          kernel ridge regression (Laplacian kernel) on one view of the spectrum
 slope, local
+learned               kernel ridge regression with a learned metric on the spectrum and on the
+                      composition that is read from it
+reading               what the composition alone would give, asked with the composition read
 echo                  mean of all training targets, weighted by likeness to the regressions' answer
 vae                   mean of the networks
 composition           kernel ridge regression from composition alone: the row without the spectrum
-both                  kernel ridge regression on the sum of a spectrum and a composition kernel
+both                  as ``learned``, with the composition that is known
 ====================  =========================================================================
+
+``density`` and ``both_density`` are no spectra but densities of lines, by the same kernels as ``learned``
+and ``both``; see ``lines.py``.
 """
 
 from __future__ import annotations
@@ -24,27 +30,37 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import baselines
 from spectroflow.models.features import KINDS, spectrum_features
+from spectroflow.models.known import composition_blocks, reading_blocks
+from spectroflow.models.lines import line_density
 from spectroflow.models.memory import Memory
+from spectroflow.models.metric import STEPS, Blocks, Metric, learn_metric
+from spectroflow.models.reader import CompositionReader
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 BASELINES = ("mean", "nearest", "soft", "ridge")
-SPECTRUM_EXPERTS = ("mean", "nearest", "soft", "ridge", *KINDS, "echo", "vae")
+SPECTRUM_EXPERTS = ("mean", "nearest", "soft", "ridge", *KINDS, "learned", "reading", "echo", "vae")
 COMPOSITION_EXPERTS = ("composition", "both")
 SHARPNESS, ECHO_SHARPNESS = 30.0, 15.0
 RBF_GAMMA, RBF_RIDGE = 4.0, 0.5
 LAPLACE_GAMMA, LAPLACE_RIDGE = 2.0, 0.3
-COMPOSITION_GAMMA, COMPOSITION_RIDGE, BOTH_RIDGE = 3.0, 0.3, 0.5
+DENSITY_RIDGE = 0.3
 
 
 def experts_of(track: str) -> tuple[str, ...]:
     """Return the experts that may speak in a track."""
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
+
+
+def density_of(track: str) -> str:
+    """Return the name of the density of lines in a track."""
+    return "density" if track == "spectrum" else "both_density"
 
 
 @dataclass(frozen=True)
@@ -55,17 +71,54 @@ class Bank:
     ----------
     source, target
         ``{kind: (rows, points)}`` features of the two modalities.
+    blocks
+        What a metric sees of the source spectra.
     source_composition, target_composition
-        ``{track: (rows, elements)}``; zero rows where unknown.
+        ``(rows, elements)`` atomic fractions; NaN rows where unknown.
     target_modality
         What the target is, for looking at predictions in the same way.
     """
 
     source: Mapping[str, Float]
     target: Mapping[str, Float]
-    source_composition: Mapping[str, Float]
-    target_composition: Mapping[str, Float]
+    blocks: Blocks
+    source_composition: Float
+    target_composition: Float
     target_modality: Modality
+
+
+@dataclass(frozen=True)
+class MetricRegression:
+    """Kernel ridge regression with a learned metric; several kinds of target may share the kernel.
+
+    Attributes
+    ----------
+    metric
+        As it was learned.
+    reference
+        Scaled columns of what it was fitted on.
+    fits
+        ``{kind of target: regression}``
+    """
+
+    metric: Metric
+    reference: tuple[Float, ...]
+    fits: dict[str, baselines.KernelRidge]
+
+    @classmethod
+    def fit(
+        cls, known: tuple[Blocks, ...], metric: Metric, weights: Double, targets: Mapping[str, tuple[Float, float]]
+    ) -> MetricRegression:
+        """Fit ``{kind: (targets, ridge)}`` on what is known of their samples."""
+        reference = metric.scaled(known)
+        kernel = metric.kernel(reference, reference)
+        fits = {kind: baselines.KernelRidge.fit(t, weights, kernel, ridge) for kind, (t, ridge) in targets.items()}
+        return cls(metric, reference, fits)
+
+    def predict(self, known: tuple[Blocks, ...]) -> dict[str, Float]:
+        """Return ``{kind: (queries, points)}``."""
+        kernel = self.metric.kernel(self.metric.scaled(known), self.reference)
+        return {kind: fit.predict(kernel) for kind, fit in self.fits.items()}
 
 
 @dataclass(frozen=True)
@@ -75,14 +128,36 @@ class KernelExperts:
     bank: Bank
     memory: Memory
     targets: Memory
+    reader: CompositionReader | None
     ridge: baselines.KernelRidge
     views: dict[str, baselines.KernelRidge]
-    by_composition: dict[str, tuple[Int, baselines.KernelRidge]]
-    by_both: dict[str, tuple[Int, baselines.KernelRidge]]
+    learned: dict[str, MetricRegression]
 
     @classmethod
-    def fit(cls, bank: Bank, memory: Memory, targets: Memory) -> KernelExperts:
-        """Fit on a memory of pairs and a memory of all targets (each its own source)."""
+    def fit(
+        cls,
+        bank: Bank,
+        memory: Memory,
+        targets: Memory,
+        reader: CompositionReader | None,
+        metrics: Mapping[str, Metric] | None = None,
+        groups: tuple[Int, Int] | None = None,
+        seed: int = 0,
+        steps: int = STEPS,
+    ) -> KernelExperts:
+        """Fit on a memory of pairs and a memory of all targets (each its own source).
+
+        Parameters
+        ----------
+        reader
+            Fitted on the same folds; None where too few compositions are known.
+        metrics
+            As :attr:`metrics` of another fit gave them; those that are missing are learned here.
+        groups
+            What the split keeps whole, of the memory's rows and of the targets' rows, if not materials.
+        seed, steps
+            Of learning the metrics.
+        """
         own = {kind: bank.source[kind][memory.rows] for kind in KINDS}
         similar = {kind: value @ value.T for kind, value in own.items()}
         # Targets of unit length: every spectrum then pulls alike, as it counts in a mean correlation.
@@ -96,37 +171,54 @@ class KernelExperts:
             )
             for kind in KINDS
         }
-        by_composition, by_both = {}, {}
-        for track in bank.source_composition:
-            known = np.flatnonzero(bank.target_composition[track][targets.rows].any(axis=1))
-            if len(known):
-                feature = bank.target_composition[track][targets.rows[known]]
-                kernel = baselines.gaussian_kernel(feature @ feature.T, COMPOSITION_GAMMA)
-                fit = baselines.KernelRidge.fit(
-                    unit_targets(targets.targets[known]), targets.weights[known], kernel, COMPOSITION_RIDGE
-                )
-                by_composition[track] = known, fit
-            known = np.flatnonzero(bank.source_composition[track][memory.rows].any(axis=1))
-            if len(known):
-                feature = bank.source_composition[track][memory.rows[known]]
-                kernel = baselines.gaussian_kernel(feature @ feature.T, COMPOSITION_GAMMA)
-                kernel = kernel + baselines.laplacian_kernel(similar["shape"][np.ix_(known, known)], LAPLACE_GAMMA)
-                by_both[track] = (
-                    known,
-                    baselines.KernelRidge.fit(scaled[known], memory.weights[known], kernel, BOTH_RIDGE),
-                )
-        return cls(bank, memory, targets, ridge, views, by_composition, by_both)
+        density = line_density(memory.targets, bank.target_modality)
+        paired, alone = groups or (memory.material, targets.material)
+        learned: dict[str, MetricRegression] = {}
 
-    def predict(self, similar: Mapping[str, Float], composition: Mapping[str, Float]) -> dict[str, Float]:
+        def metric_for(name: str, known: tuple[Blocks, ...], wanted: Float, group: Int) -> Metric:
+            learned_before = (metrics or {}).get(name)
+            if learned_before is not None and learned_before.fits(known):
+                return learned_before
+            return learn_metric(known, wanted, group, seed=seed, steps=steps)
+
+        def add(name: str, known: tuple[Blocks, ...], rows: Int) -> None:
+            part = tuple(blocks.take(rows) for blocks in known)
+            metric = metric_for(name, part, scaled[rows], paired[rows])
+            kinds = {"": (scaled[rows], metric.ridge), "density": (density[rows], DENSITY_RIDGE)}
+            learned[name] = MetricRegression.fit(part, metric, memory.weights[rows], kinds)
+
+        spectra = bank.blocks.take(memory.rows)
+        read = () if reader is None else (reading_blocks(reader.training[memory.rows]),)
+        add("learned", (spectra, *read), np.arange(len(memory)))
+        own_composition = bank.source_composition[memory.rows]
+        told = np.flatnonzero(np.isfinite(own_composition[:, 0]))
+        fractions, wanted, group = _of_materials(bank.target_composition[targets.rows], targets, alone)
+        for track in ("elements", "formula"):
+            if len(told):
+                add(f"both.{track}", (spectra, *read, composition_blocks(own_composition, track)), told)
+            if len(group):
+                blocks = (composition_blocks(fractions, track),)
+                metric = metric_for(f"composition.{track}", blocks, wanted, group)
+                fit = MetricRegression.fit(blocks, metric, np.ones(len(group)), {"": (wanted, metric.ridge)})
+                learned[f"composition.{track}"] = fit
+        return cls(bank, memory, targets, reader, ridge, views, learned)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What was learned of likeness, by name."""
+        return {name: regression.metric for name, regression in self.learned.items()}
+
+    def predict(self, similar: Mapping[str, Float], blocks: Blocks, composition: Float, track: str) -> dict[str, Float]:
         """Predict for queries.
 
         Parameters
         ----------
         similar
             ``{kind: (queries, rows of the source modality)}``
+        blocks
+            What a metric sees of the queries' spectra.
         composition
-            ``{track: (queries, elements)}`` of the tracks that are asked for; none for the spectrum alone.
-            The predictions are named ``composition.<track>`` and ``both.<track>``.
+            ``(queries, elements)`` atomic fractions, NaN rows where unknown; used in tracks other than ``spectrum``.
         """
         own = {kind: value[:, self.memory.rows] for kind, value in similar.items()}
         found = {
@@ -135,19 +227,26 @@ class KernelExperts:
             "soft": baselines.soft_neighbours(self.memory, own["shape"], SHARPNESS),
             "ridge": self.ridge.predict(baselines.gaussian_kernel(own["shape"], RBF_GAMMA)),
         }
-        close = {kind: baselines.laplacian_kernel(own[kind], LAPLACE_GAMMA) for kind in KINDS}
-        found |= {kind: self.views[kind].predict(close[kind]) for kind in KINDS}
-        found["echo"] = self._echo(np.mean([found[kind] for kind in KINDS], axis=0))
-        for track, feature in composition.items():
-            known, fit = self.by_composition[track]
-            reference = self.bank.target_composition[track][self.targets.rows[known]]
-            found[f"composition.{track}"] = fit.predict(
-                baselines.gaussian_kernel(feature @ reference.T, COMPOSITION_GAMMA)
-            )
-            known, fit = self.by_both[track]
-            reference = self.bank.source_composition[track][self.memory.rows[known]]
-            kernel = baselines.gaussian_kernel(feature @ reference.T, COMPOSITION_GAMMA) + close["shape"][:, known]
-            found[f"both.{track}"] = fit.predict(kernel)
+        for kind in KINDS:
+            found[kind] = self.views[kind].predict(baselines.laplacian_kernel(own[kind], LAPLACE_GAMMA))
+        read: tuple[Blocks, ...] = ()
+        if self.reader is not None:
+            reading = self.reader.read(similar)
+            read = (reading_blocks(reading),)
+            if "composition.formula" in self.learned:
+                shares = reading**2 / np.maximum((reading**2).sum(axis=1, keepdims=True), 1e-9)
+                asked = (composition_blocks(shares, "formula"),)
+                found["reading"] = self.learned["composition.formula"].predict(asked)[""]
+        answer = self.learned["learned"].predict((blocks, *read))
+        found |= {"learned": answer[""], "density": answer["density"]}
+        found["echo"] = self._echo(np.mean([found[kind] for kind in (*KINDS, "learned")], axis=0))
+        if track != "spectrum":
+            known = (composition_blocks(composition, track),)
+            if f"composition.{track}" in self.learned:
+                found["composition"] = self.learned[f"composition.{track}"].predict(known)[""]
+            if f"both.{track}" in self.learned:
+                answer = self.learned[f"both.{track}"].predict((blocks, *read, *known))
+                found |= {"both": answer[""], "both_density": answer["density"]}
         return found
 
     def _echo(self, answer: Float) -> Float:
@@ -160,3 +259,12 @@ def unit_targets(targets: Float) -> Float:
     """Scale spectra so that each has the same variance along its axis."""
     deviation = np.linalg.norm(targets - targets.mean(axis=1, keepdims=True), axis=1, keepdims=True)
     return np.asarray(np.divide(targets, deviation, out=np.zeros_like(targets), where=deviation > 1e-6), np.float32)
+
+
+def _of_materials(fractions: Float, targets: Memory, group: Int) -> tuple[Float, Float, Int]:
+    """Return composition, mean target of unit length and group of every group whose composition is known."""
+    known = np.flatnonzero(np.isfinite(fractions[:, 0]))
+    names, first, index = np.unique(group[known], return_index=True, return_inverse=True)
+    total = np.zeros((len(names), targets.targets.shape[1]), np.float32)
+    np.add.at(total, index, unit_targets(targets.targets[known]))
+    return fractions[known[first]].reshape(-1, len(ELEMENTS)), unit_targets(total), names

@@ -15,6 +15,9 @@ from spectroflow.models.preprocess import blur
 Float = npt.NDArray[np.float32]
 
 KINDS = ("shape", "weak", "slope", "local")
+VIEWS = {"shape": 2, "weak": 8, "slope": 4, "local": 2, "coarse": 16, "trend": 8}
+"""Every view and how far it is blurred, in resolutions of the modality; :data:`KINDS` are those compared whole."""
+
 TRACKS = ("spectrum", "elements", "formula")
 
 
@@ -26,6 +29,8 @@ def spectrum_features(prepared: Float, modality: Modality, kinds: tuple[str, ...
     weak      fourth root of a broad blur: where there is anything at all
     slope     derivative of the square root: where lines rise and fall, no background
     local     relative to the surroundings of each point: which lines, not how strong
+    coarse    square root of a very broad blur: where on the axis most of the intensity is
+    trend     derivative of a broad blur of the square root
     ========  ===================================================================================
 
     Parameters
@@ -39,11 +44,14 @@ def spectrum_features(prepared: Float, modality: Modality, kinds: tuple[str, ...
         ``{kind: (n, points)}`` float32, centred, of unit length (or zero for an empty spectrum).
     """
     points = modality.resolution / modality.grid.step
+    width = {kind: blurs * points for kind, blurs in VIEWS.items()}
     views: dict[str, Callable[[], npt.NDArray[Any]]] = {
-        "shape": lambda: np.sqrt(_blurred(prepared, 2 * points)),
-        "weak": lambda: np.sqrt(np.sqrt(_blurred(prepared, 8 * points))),
-        "slope": lambda: np.asarray(np.gradient(np.sqrt(_blurred(prepared, 4 * points)), axis=1)),
-        "local": lambda: np.sqrt(_blurred(_relative(prepared, points), 2 * points)),
+        "shape": lambda: np.sqrt(_blurred(prepared, width["shape"])),
+        "weak": lambda: np.sqrt(np.sqrt(_blurred(prepared, width["weak"]))),
+        "slope": lambda: np.asarray(np.gradient(np.sqrt(_blurred(prepared, width["slope"])), axis=1)),
+        "local": lambda: np.sqrt(_blurred(_relative(prepared, points), width["local"])),
+        "coarse": lambda: np.sqrt(_blurred(prepared, width["coarse"])),
+        "trend": lambda: np.asarray(np.gradient(np.sqrt(_blurred(prepared, width["trend"])), axis=1)),
     }
     return {kind: unit(views[kind]()) for kind in kinds}
 

@@ -1,19 +1,31 @@
-"""Folds of materials: what must never stand on both sides of a split.
+"""Folds: what must never stand on both sides of a split.
 
 Two spectra belong to one *group* when they share a label (the material) or a sample: one sample may be
-filed under two names, and both must then stay together. Folds are made of whole groups.
+filed under two names, and both must then stay together. What folds keep whole depends on the split:
+
+========  ==============================================================================================
+species   whole groups: nothing of a material in test was in training. The one that models are built on
+sample    whole samples: the material may be in training, the same sample never
+paper     single records: the same sample may be in training, as a random split of files allows
+========  ==============================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from spectroflow.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from spectroflow.models.data import SpectraOf
+
 Int = npt.NDArray[np.int64]
+Split = Literal["species", "sample", "paper"]
 
 
 def group_materials(labels: Sequence[str], samples: Sequence[str]) -> list[str]:
@@ -74,12 +86,22 @@ def folds_by_material(labels: Sequence[str], samples: Sequence[str], folds: int,
     InvalidInput
         There are fewer materials than folds.
     """
-    groups = group_materials(labels, samples)
-    names, counts = np.unique(np.asarray(groups, dtype=object), return_counts=True)
+    return deal(group_materials(labels, samples), folds, seed)
+
+
+def deal(units: Sequence[str], folds: int, seed: int, what: str = "materials") -> Int:
+    """Deal whole units, named once per spectrum, to folds as :func:`folds_by_material` says.
+
+    Parameters
+    ----------
+    what
+        What a unit is called in the message of the error.
+    """
+    names, counts = np.unique(np.asarray(units, dtype=object), return_counts=True)
     if len(names) < folds:
         raise InvalidInput(
-            f"{len(names)} materials cannot be split into {folds} folds",
-            remedy=f"Train on at least {folds} materials, or set train.folds lower.",
+            f"{len(names)} {what} cannot be split into {folds} folds",
+            remedy=f"Train on at least {folds} {what}, or set train.folds lower.",
         )
     shuffled = np.random.default_rng(seed).permutation(len(names))
     order = shuffled[np.argsort(-counts[shuffled], kind="stable")]
@@ -90,7 +112,51 @@ def folds_by_material(labels: Sequence[str], samples: Sequence[str], folds: int,
         fold_of[str(names[position])] = fold
         load[fold] += counts[position]
         held[fold] += 1
-    return np.asarray([fold_of[group] for group in groups], np.int64)
+    return np.asarray([fold_of[unit] for unit in units], np.int64)
+
+
+@dataclass(frozen=True)
+class FoldIndex:
+    """Which fold a record was in, by what the split keeps whole.
+
+    Attributes
+    ----------
+    split
+        The kind of split.
+    known
+        ``{(kind of name, name): fold}``.
+    """
+
+    split: Split
+    known: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def of(cls, spectra: Mapping[str, SpectraOf], folds: Mapping[str, Int], split: Split) -> FoldIndex:
+        """Index all spectra of a training by their names."""
+        known: dict[tuple[str, str], int] = {}
+        for name, table in spectra.items():
+            for row, fold in enumerate(folds[name].tolist()):
+                known |= dict.fromkeys(_keys(split, table.label[row], table.sample[row], table.digest[row]), fold)
+        return cls(split, known)
+
+    def find(self, label: str, sample: str = "", digest: str = "") -> int | None:
+        """Return the fold of a record, or None where nothing of its unit was in the training."""
+        return next((self.known[key] for key in _keys(self.split, label, sample, digest) if key in self.known), None)
+
+
+def _keys(split: Split, label: str, sample: str, digest: str) -> list[tuple[str, str]]:
+    """Return the names under which a record is kept on one side of a split."""
+    named = {
+        "species": [("label", label), ("sample", sample)],
+        "sample": [sample_unit(label, sample)],
+        "paper": [("digest", digest)],
+    }[split]
+    return [key for key in named if key[1]]
+
+
+def sample_unit(label: str, sample: str) -> tuple[str, str]:
+    """Return what a split by sample keeps whole: the sample or, where it has no name, all unnamed ones of its label."""
+    return ("sample", sample) if sample else ("label", label)
 
 
 def refuse_overlap(train: Iterable[str], test: Iterable[str], what: str = "material") -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,26 @@ import numpy.typing as npt
 import torch
 
 from spectroflow.config import TrainConfig
-from spectroflow.errors import InvalidInput, ModelError
+from spectroflow.errors import InvalidInput
 from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
 from spectroflow.models.blend import Blend, evidence_of
-from spectroflow.models.data import SpectraOf, TrainingData
-from spectroflow.models.experts import Bank, KernelExperts
-from spectroflow.models.features import TRACKS, composition_features, spectrum_features
+from spectroflow.models.data import TrainingData
+from spectroflow.models.experts import Bank, KernelExperts, density_of
+from spectroflow.models.features import KINDS, TRACKS, composition_features, spectrum_features
+from spectroflow.models.folds import FoldIndex
+from spectroflow.models.generated import Generated, Query, join
+from spectroflow.models.known import spectrum_blocks
+from spectroflow.models.lines import place_lines
 from spectroflow.models.memory import build_memory, build_targets
+from spectroflow.models.metric import Blocks, Metric
+from spectroflow.models.model_format import generator_files, generator_parts
 from spectroflow.models.preprocess import prepare
-from spectroflow.models.training import build_network, plan_networks
+from spectroflow.models.reader import CompositionReader
 from spectroflow.models.vae import CrossModalVAE
+
+__all__ = ["Generated", "Generator", "Query", "seed_of"]
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -41,32 +48,7 @@ Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 Direction = tuple[str, str]
 BlendKey = tuple[int, str, str, str]  # member, source, target, track
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Spectra of one modality that were never measured.
-
-    Attributes
-    ----------
-    intensity
-        ``(n, points)`` float32 on the target's grid, relative to the strongest line, background removed.
-    uncertainty
-        ``(n, points)`` float32, one standard deviation, same scale.
-    confidence
-        ``(n,)`` float32 in [0, 1]: the correlation with a measured spectrum that held-out materials
-        with the same evidence had.
-    latent
-        ``(n, latent)`` float32, mean of the networks.
-    experts
-        ``{name: (n, points)}``, where asked for: each expert alone, before the blend.
-    """
-
-    intensity: Float
-    uncertainty: Float
-    confidence: Float
-    latent: Float
-    experts: dict[str, Float] = field(default_factory=dict)
+MetricKey = tuple[int, str, str]  # member, source, target
 
 
 class Generator:
@@ -80,12 +62,15 @@ class Generator:
         blends: Mapping[BlendKey, Blend],
         card: Mapping[str, Any],
         *,
+        metrics: Mapping[MetricKey, Mapping[str, Metric]] | None = None,
         device: str = "cpu",
     ) -> None:
         self.data, self.config, self.blends, self.card, self.device = data, config, dict(blends), dict(card), device
+        self.metrics = {key: dict(value) for key, value in (metrics or {}).items()}
         self.networks = {name: network.to(device).eval() for name, network in networks.items()}
-        self.folds = data.folds(config.folds, config.seed)
+        self.folds = data.folds(config.folds, config.seed, config.split)
         self._kernels: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
+        self._readers: dict[tuple[tuple[int, ...], str], CompositionReader | None] = {}
 
     # What it is
 
@@ -104,6 +89,10 @@ class Generator:
         """What may be known of a sample: ``spectrum``, and where formulas were known in training, the others."""
         return [track for track in TRACKS if any(key[3] == track for key in self.blends)]
 
+    def tracks_of(self, source: str, target: str) -> list[str]:
+        """Return the tracks of one direction; one without formulas of enough materials has the spectrum alone."""
+        return [track for track in TRACKS if any(key[1:] == (source, target, track) for key in self.blends)]
+
     @cached_property
     def features(self) -> dict[str, dict[str, Float]]:
         """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
@@ -118,18 +107,22 @@ class Generator:
         }
 
     @cached_property
-    def _fold_of(self) -> dict[tuple[str, str], int]:
-        known: dict[tuple[str, str], int] = {}
-        for name, table in self.data.spectra.items():
-            for label, sample, fold in zip(table.label, table.sample, self.folds[name].tolist(), strict=True):
-                known |= {("label", label): fold, ("sample", sample): fold}
-        known.pop(("label", ""), None)
-        known.pop(("sample", ""), None)
-        return known
+    def blocks(self) -> dict[str, Blocks]:
+        """What learned metrics see of all training spectra."""
+        return {n: spectrum_blocks(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
 
-    def fold_of(self, label: str, sample: str = "") -> int | None:
-        """Return the fold that a material was in, or None if the training has not seen it."""
-        return self._fold_of.get(("label", label), self._fold_of.get(("sample", sample)))
+    @cached_property
+    def _groups(self) -> dict[str, Int]:
+        """What must not vouch for itself inside the training: whatever the split keeps whole."""
+        return {name: self.data.units(name, self.config.split) for name in self.data.spectra}
+
+    @cached_property
+    def _fold_index(self) -> FoldIndex:
+        return FoldIndex.of(self.data.spectra, self.folds, self.config.split)
+
+    def fold_of(self, label: str, sample: str = "", digest: str = "") -> int | None:
+        """Return the fold that a record's material, sample or itself was in (as the split says), or None."""
+        return self._fold_index.find(label, sample, digest)
 
     def kernels(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
@@ -139,17 +132,44 @@ class Generator:
             bank = Bank(
                 self.features[source],
                 self.features[target],
-                self.compositions[source],
-                self.compositions[target],
+                self.blocks[source],
+                self.data.composition[source],
+                self.data.composition[target],
                 self.modalities[target],
             )
             memory = build_memory(self.data, source, target, rows[source], rows[target])
-            self._kernels[key] = KernelExperts.fit(bank, memory, build_targets(self.data, target, rows[target]))
+            if not len(memory):
+                raise InvalidInput(
+                    f"{source} to {target}: no pair is left to learn from without folds "
+                    + " and ".join(map(str, key[0])),
+                    remedy="Add paired spectra, or leave the direction out with --from and --to.",
+                )
+            targets = build_targets(self.data, target, rows[target])
+            self._kernels[key] = KernelExperts.fit(
+                bank,
+                memory,
+                targets,
+                self._reader(key[0], source),
+                self.metrics.get((without[0], source, target)) if len(without) == 1 else None,
+                (self._groups[source][memory.rows], self._groups[target][targets.rows]),
+                seed=self.config.seed,
+                steps=self.config.metric_steps,
+            )
         return self._kernels[key]
+
+    def _reader(self, without: tuple[int, ...], source: str) -> CompositionReader | None:
+        """Return what reads compositions from spectra of a modality, fitted on all folds but some."""
+        key = (without, source)
+        if key not in self._readers:
+            feature = composition_features(self.data.composition[source], "formula")
+            allowed = np.flatnonzero(~np.isin(self.folds[source], without))
+            self._readers[key] = CompositionReader.fit(self.features[source], feature, self._groups[source], allowed)
+        return self._readers[key]
 
     def forget_kernels(self) -> None:
         """Free the memory of the kernel experts; they are fitted again when asked for."""
         self._kernels.clear()
+        self._readers.clear()
 
     # What it does
 
@@ -204,6 +224,7 @@ class Generator:
         labels: Sequence[str],
         samples: Sequence[str] | None = None,
         *,
+        digests: Sequence[str] | None = None,
         composition: Float | None = None,
         track: str = "spectrum",
         prepared: bool = False,
@@ -213,10 +234,12 @@ class Generator:
         """Generate as if no material had been in the training.
 
         Each row whose label or sample the training knows is done by the one member that never saw it;
-        all others by all members. Parameters as for :meth:`generate`; ``prepared`` says that the values
-        went through :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
+        all others by all members. A model whose split is by sample or by record goes by samples or digests
+        instead. Parameters as for :meth:`generate`; ``prepared`` says that the values went through
+        :func:`spectroflow.models.preprocess.prepare` before, as those of training data did.
         """
-        folds = [self.fold_of(*names) for names in zip(labels, samples or [""] * len(labels), strict=True)]
+        nothing = [""] * len(labels)
+        folds = [self.fold_of(*names) for names in zip(labels, samples or nothing, digests or nothing, strict=True)]
         everyone = tuple(range(self.config.folds))
         members = [everyone if fold is None else (fold,) for fold in folds]
         return self._generate(
@@ -261,13 +284,13 @@ class Generator:
                 speaks[row, list(who)] = True
             speaks[count:] = True
             pieces.append((count, self._one_batch(query, speaks, parts)))
-        return _join(pieces, self.modalities[target].grid.points, self.config.latent)
+        return join(pieces, self.modalities[target].grid.points, self.config.latent)
 
     def _one_batch(self, query: Query, speaks: Bool, parts: bool) -> Generated:
         source, target = query.source, query.target
         similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
-        results, confidences, uncertainties = [], [], []
+        results, confidences, uncertainties, densities, least = [], [], [], [], []
         alone: dict[str, Float] = {}
         share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
         told = np.isfinite(query.composition[:, 0])
@@ -280,15 +303,21 @@ class Generator:
             blend = self.blends[member, source, target, "spectrum"]
             result, confidence = blend.combine(experts), blend.confidence(evidence)
             uncertainty = blend.uncertainty(confidence, spread)
+            density, expected = experts.pop("density"), np.full(len(result), blend.least_lines)
             if told.any():
                 other = self.blends[member, source, target, query.track]
                 sure = other.confidence(evidence)
                 result = np.where(told[:, None], other.combine(experts), result)
                 confidence = np.where(told, sure, confidence)
                 uncertainty = np.where(told[:, None], other.uncertainty(sure, spread), uncertainty)
+                density = np.where(told[:, None], experts.get(density_of(query.track), density), density)
+                expected = np.where(told, other.least_lines, expected)
+            experts.pop("both_density", None)
             results.append(result)
             confidences.append(confidence)
             uncertainties.append(uncertainty)
+            densities.append(density)
+            least.append(expected)
             if parts:
                 for name, value in experts.items():
                     alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1]
@@ -302,18 +331,23 @@ class Generator:
             np.sqrt(within + between).astype(np.float32),
             np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
             np.stack(list(latents.values())).mean(axis=0),
+            place_lines(
+                np.einsum("mnp,mn->np", np.stack(densities), weights).astype(np.float32),
+                self.modalities[target],
+                np.einsum("mn,mn->n", np.stack(least), weights),
+            ),
             alone,
         )
 
     def similarity(self, query: Query) -> dict[str, Float]:
         """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
         seen = spectrum_features(query.values, self.modalities[query.source])
-        return {kind: value @ self.features[query.source][kind].T for kind, value in seen.items()}
+        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in KINDS}
 
     def member_predictions(
         self, query: Query, without: tuple[int, ...], similar: Mapping[str, Float], decoded: Mapping[str, Float]
     ) -> dict[str, Float]:
-        """Return every expert's prediction for a query from all folds but some.
+        """Return every expert's prediction for a query from all folds but some, and densities of lines.
 
         Parameters
         ----------
@@ -324,10 +358,9 @@ class Generator:
         decoded
             ``{network: (n, points)}``.
         """
-        track = query.track
-        known = {} if track == "spectrum" else {track: composition_features(query.composition, track)}
-        found = self.kernels(without, query.source, query.target).predict(similar, known)
-        predictions = {name.removesuffix(f".{track}"): value for name, value in found.items()}
+        kernels = self.kernels(without, query.source, query.target)
+        blocks = spectrum_blocks(query.values, self.modalities[query.source])
+        predictions = kernels.predict(similar, blocks, query.composition, query.track)
         blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
         predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
         return predictions
@@ -369,28 +402,7 @@ class Generator:
 
     def files(self) -> dict[str, bytes]:
         """Return the files of the model directory, in the order in which to write them."""
-        tensors: dict[str, torch.Tensor] = {}
-        for name, network in self.networks.items():
-            tensors |= {f"network.{name}.{key}": value for key, value in network.state_dict().items()}
-        for name, table in self.data.spectra.items():
-            tensors[f"memory.{name}.values"] = torch.as_tensor(table.values)
-            tensors[f"memory.{name}.valid"] = torch.as_tensor(table.valid.astype(np.uint8))
-            tensors[f"memory.{name}.lines"] = torch.as_tensor(table.lines)
-        for (member, source, target, track), blend in self.blends.items():
-            tensors[f"residual.{member}.{source}.{target}.{track}"] = torch.as_tensor(blend.residual)
-        config = {
-            "train": self.config.model_dump(mode="json"),
-            "modalities": {name: modality.model_dump(mode="json") for name, modality in self.modalities.items()},
-            "memory": {
-                name: {"sample": table.sample, "label": table.label, "digest": table.digest, "formula": table.formula}
-                for name, table in self.data.spectra.items()
-            },
-            "blends": [
-                {"member": m, "source": s, "target": t, "track": track, **blend.settings()}
-                for (m, s, t, track), blend in self.blends.items()
-            ],
-        }
-        return checkpoint.model_files(tensors, config, self.card)
+        return generator_files(self)
 
     def save(self, folder: str | Path) -> None:
         """Write a local model directory."""
@@ -410,75 +422,7 @@ class Generator:
         ModelError
             A file is missing, damaged, of another format, or does not fit the others.
         """
-        tensors, config, card = checkpoint.read_model(files, where=where)
-        try:
-            train = TrainConfig.model_validate(config["train"])
-            modalities = {n: Modality.model_validate(m) for n, m in config["modalities"].items()}
-            spectra = {
-                name: SpectraOf(
-                    tensors[f"memory.{name}.values"].numpy(),
-                    tensors[f"memory.{name}.valid"].numpy().astype(bool),
-                    tensors[f"memory.{name}.lines"].numpy(),
-                    *(tuple(columns[key]) for key in ("sample", "label", "digest", "formula")),
-                )
-                for name, columns in ((n, config["memory"][n]) for n in modalities)
-            }
-            data = TrainingData.build(modalities, spectra)
-            networks = {}
-            for plan in plan_networks(train):
-                prefix = f"network.{plan.name}."
-                networks[plan.name] = build_network(modalities, train)
-                networks[plan.name].load_state_dict(
-                    {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                )
-            blends = {}
-            for entry in config["blends"]:
-                source, target, track = (str(entry.pop(name)) for name in ("source", "target", "track"))
-                key = (int(entry.pop("member")), source, target, track)
-                residual = tensors["residual.{}.{}.{}.{}".format(*key)].numpy()
-                blends[key] = Blend.from_settings(entry, residual)
-        except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
-            raise ModelError(
-                f"the files of the model do not fit together ({error})",
-                where=where,
-                remedy="Copy or train the model again.",
-            ) from None
-        return cls(data, train, networks, blends, card, device=device)
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is known of samples whose target spectrum is asked for.
-
-    Attributes
-    ----------
-    values, valid
-        ``(n, points)`` prepared source spectra and where they were measured.
-    lines
-        ``(n, slots, 4)``
-    composition
-        ``(n, elements)`` atomic fractions, NaN rows where unknown.
-    track
-        How much of the composition may be used.
-    """
-
-    values: Float
-    valid: Bool
-    lines: Float
-    source: str
-    target: str
-    composition: Float
-    track: str
-
-    def take(self, rows: Int) -> Query:
-        """Return some of the rows."""
-        return replace(
-            self,
-            values=self.values[rows],
-            valid=self.valid[rows],
-            lines=self.lines[rows],
-            composition=self.composition[rows],
-        )
+        return cls(**generator_parts(files, where=where), device=device)
 
 
 def seed_of(run_seed: int, digest: str) -> int:
@@ -489,17 +433,3 @@ def seed_of(run_seed: int, digest: str) -> int:
 
 def _without(network: str) -> tuple[int, ...]:
     return tuple(int(fold) for fold in network.split("-"))
-
-
-def _join(pieces: Sequence[tuple[int, Generated]], points: int, latent: int) -> Generated:
-    if not pieces:
-        nothing = np.zeros((0, points), np.float32)
-        return Generated(nothing, nothing, np.zeros(0, np.float32), np.zeros((0, latent), np.float32))
-    names = pieces[0][1].experts
-    return Generated(
-        np.concatenate([piece.intensity[:count] for count, piece in pieces]),
-        np.concatenate([piece.uncertainty[:count] for count, piece in pieces]),
-        np.concatenate([piece.confidence[:count] for count, piece in pieces]),
-        np.concatenate([piece.latent[:count] for count, piece in pieces]),
-        {name: np.concatenate([piece.experts[name][:count] for count, piece in pieces]) for name in names},
-    )

@@ -19,6 +19,8 @@ from spectroflow.jobs.demo import demo
 from spectroflow.jobs.evaluate import evaluate
 from spectroflow.jobs.fit import fit
 from spectroflow.jobs.pipeline import run_pipeline
+from spectroflow.jobs.report import write_report
+from spectroflow.jobs.train import train
 from spectroflow.jobs.transfer import transfer
 from spectroflow.storage import Location
 
@@ -29,6 +31,7 @@ SETTINGS = (
     "train.epochs=4",
     "train.hidden=32",
     "train.latent=8",
+    "train.metric_steps=3",
     "archive.shard_rows=16",
     "archive.chunk_rows=8",
     "evaluate.bootstrap=50",
@@ -57,11 +60,11 @@ def test_every_spectrum_has_lines_and_every_direction_figures(went: Path) -> Non
             layer = opened.lines_layer(entry.id)
             assert layer is not None
             assert np.array_equal(opened.layer_array(layer, "status") == 0, opened.array(entry.id, "status") == 0)
-    told = json.loads((went / "model" / "evaluation.json").read_text())
+    told = json.loads((went / "model" / "evaluation.json").read_text())["protocols"]["species"]
     assert len(told["directions"]) == 6
     for figures in told["directions"].values():
         assert figures["materials"] == 12
-        for predictor in ("model", "mean", "nearest", "soft", "ridge"):
+        for predictor in ("model", "mean", "nearest", "soft", "ridge", "oracle", "replicate"):
             assert -1 <= figures["predictors"][predictor]["r"]["mean"] <= 1
 
 
@@ -101,6 +104,37 @@ def test_running_it_again_does_nothing(went: Path, options: JobOptions) -> None:
         ("convert", "fit", "train", "transfer", "evaluate"), "nothing to do"
     )
     assert {name: latest_version(Location.parse(went / name)).number for name in before} == before
+
+
+def test_other_protocols_train_what_they_need_once_and_stand_beside_the_first(went: Path, options: JobOptions) -> None:
+    model, archive = str(went / "one-way"), str(went / "archive")
+    train(archive, model, pairs=[("raman", "ir")], options=options)
+    evaluate(model, archive, options=options)
+    planned = evaluate(model, archive, protocol="paper", options=replace(options, dry_run=True))
+    assert planned.status == "dry run"
+    assert "would train" in planned.lines[0]
+    assert not (went / "one-way" / "protocols").exists()
+    summary = evaluate(model, archive, protocol="sample", options=options)
+    assert summary.details["protocol"] == "sample"
+    kept = json.loads((went / "one-way" / "protocols" / "sample" / "config.json").read_text())
+    assert kept["train"]["split"] == "sample"
+    told = json.loads((went / "one-way" / "evaluation.json").read_text())["protocols"]
+    assert list(told) == ["species", "sample"]
+    found = told["sample"]["directions"]["raman to ir"]
+    assert 0 < found["spectra"] < found["spectra"] + found["left_out"]
+    assert found["sample_seen"] == 0
+    assert {"elements/model", "elements/composition"} <= set(found["predictors"])
+    named = told["sample"]["experiments"]["classification"]["raman to ir"]
+    assert all(0 <= named[kind]["mean"] <= 1 for kind in ("measured", "generated", "retrieved", "input"))
+    again = evaluate(model, archive, protocol="sample", options=options)
+    assert again.status == "nothing to do"
+    assert again.details["directions"]["raman to ir"]["predictors"] == found["predictors"]
+    write_report(model, str(went / "both.html"), options=options)
+    page = (went / "both.html").read_text()
+    for text in ("New samples of materials it knows", "Naming the material", "Against the best baseline", "oracle"):
+        assert text in page
+    with pytest.raises(UsageError, match="no protocol 'strict'"):
+        evaluate(model, archive, protocol="strict", options=options)
 
 
 def test_a_generated_archive_is_judged_by_a_reference(went: Path, options: JobOptions) -> None:

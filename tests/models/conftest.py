@@ -10,7 +10,16 @@ from spectroflow.modality import Modality, builtin
 from spectroflow.models.data import SpectraOf, TrainingData, spectra_of
 
 SMALL = TrainConfig(
-    folds=3, epochs=6, batch=8, latent=4, hidden=16, decoder_lines=8, stop_every=3, stop_share=0.0, seed=3
+    folds=3,
+    epochs=6,
+    batch=8,
+    latent=4,
+    hidden=16,
+    decoder_lines=8,
+    stop_every=3,
+    stop_share=0.0,
+    seed=3,
+    metric_steps=8,
 )
 
 FORMULAS = ("CaCO_3_", "CaSO_4_·2H_2_O", "", "(Mg,Fe^2+^)_2_SiO_4_")  # the third material quarter has none

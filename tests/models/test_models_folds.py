@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectroflow.errors import InvalidInput
-from spectroflow.models.folds import folds_by_material, group_materials, refuse_overlap
+from spectroflow.models.data import TrainingData
+from spectroflow.models.folds import FoldIndex, Split, folds_by_material, group_materials, refuse_overlap, sample_unit
 
 ROWS = st.lists(
     st.tuples(st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["", *(f"R{i}" for i in range(12))])), min_size=1
@@ -67,3 +68,35 @@ def test_a_material_on_both_sides_is_refused() -> None:
     refuse_overlap(["a", "", "b"], ["c", ""])
     with pytest.raises(InvalidInput, match=r"1 material.*'b'"):
         refuse_overlap(["a", "b"], ["b", "c"])
+
+
+@pytest.mark.parametrize("split", ["species", "sample", "paper"])
+def test_a_split_keeps_its_own_units_whole_and_no_larger_ones(small_data: TrainingData, split: Split) -> None:
+    folds = small_data.folds(3, 0, split)
+    of_material: dict[str, set[int]] = {}
+    of_sample: dict[str, set[int]] = {}
+    for name, table in small_data.spectra.items():
+        for label, sample, fold in zip(table.label, table.sample, folds[name].tolist(), strict=True):
+            of_material.setdefault(label, set()).add(fold)
+            of_sample.setdefault(sample, set()).add(fold)
+    assert all(len(seen) == 1 for seen in of_material.values()) == (split == "species")
+    assert all(len(seen) == 1 for seen in of_sample.values()) == (split != "paper")
+
+
+@pytest.mark.parametrize("split", ["species", "sample", "paper"])
+def test_every_training_record_is_found_in_its_fold_and_nothing_else_is(small_data: TrainingData, split: Split) -> None:
+    folds = small_data.folds(3, 0, split)
+    index = FoldIndex.of(small_data.spectra, folds, split)
+    for name, table in small_data.spectra.items():
+        for row in range(len(table)):
+            assert index.find(table.label[row], table.sample[row], table.digest[row]) == folds[name][row]
+    known = small_data.spectra["raman"]
+    assert index.find("never seen", "nor this", "nor that") is None
+    # A new sample of a known material was in training only for a model that keeps materials whole.
+    assert (index.find(known.label[0], "new sample", "new digest") is not None) == (split == "species")
+    assert (index.find("other label", known.sample[0], "new digest") is not None) == (split != "paper")
+
+
+def test_unnamed_samples_of_one_label_stay_together() -> None:
+    assert sample_unit("Quartz", "") == sample_unit("Quartz", "")
+    assert sample_unit("Quartz", "") != sample_unit("Quartz", "R1")

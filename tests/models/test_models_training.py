@@ -8,7 +8,10 @@ import torch
 
 from spectroflow.config import TrainConfig
 from spectroflow.errors import InvalidInput, ModelError
+from spectroflow.models.batches import Batches
 from spectroflow.models.data import TrainingData
+from spectroflow.models.ensemble import fit_generator
+from spectroflow.models.generator import Generator
 from spectroflow.models.training import InlineHooks, Trained, plan_networks, train_network, train_networks
 
 
@@ -103,13 +106,31 @@ def test_a_broken_loss_stops_names_its_records_and_keeps_the_last_good_state(
     folds = small_data.folds(3, small_config.seed)
     plan = plan_networks(small_config)[0]
     bad = int(np.flatnonzero(folds["raman"] == 2)[0])
-    hooks = InlineHooks()
-    half = small_config.model_copy(update={"epochs": 3})
-    train_network(small_data, folds, plan, half, device="cpu", hooks=hooks)
-    hooks.states.clear()
+    hooks = BreaksOff()
+    with pytest.raises(Broken):
+        train_network(small_data, folds, plan, small_config, device="cpu", hooks=hooks)
+    calm = InlineHooks()
+    calm.states = dict(hooks.states)
     poisoned = replace_values(small_data, "raman", np.asarray([bad]), float("nan"))
     with pytest.raises(ModelError, match=poisoned.spectra["raman"].digest[bad]):
-        train_network(poisoned, folds, plan, small_config, device="cpu", hooks=hooks)
+        train_network(poisoned, folds, plan, small_config, device="cpu", hooks=calm)
+    assert calm.states == hooks.states
+    whole = train_network(small_data, folds, plan, small_config, device="cpu", hooks=InlineHooks())
+    assert same(train_network(small_data, folds, plan, small_config, device="cpu", hooks=calm), whole)
+
+
+def test_materials_of_one_modality_are_drawn_anew_and_only_some(
+    small_data: TrainingData, small_config: TrainConfig
+) -> None:
+    rows = {"raman": np.arange(60), "ir": np.arange(20)}  # 10 of 30 materials have both
+    batches = Batches(small_data, rows, small_config.model_copy(update={"unpaired": 0.5}), "cpu")
+    epochs = []
+    for epoch in range(2):
+        seen = [small_data.material["raman"][row] for batch in batches.epoch(1, epoch) for row in batch.rows["raman"]]
+        assert len(seen) == len(set(seen)) == 15
+        assert set(seen) >= set(small_data.material["ir"][:20])
+        epochs.append(set(seen))
+    assert epochs[0] != epochs[1]
 
 
 def test_a_watch_stops_before_the_last_epoch(small_data: TrainingData, small_config: TrainConfig) -> None:
@@ -131,3 +152,9 @@ def test_one_modality_trains_reconstruction(small_config: TrainConfig, small_dat
     assert alone.directions() == []
     trained = train_networks(alone, small_config)
     assert all(np.isfinite(t.figures["within"]) for t in trained)
+    assert all(-1 <= t.figures["r_ir"] <= 1 for t in trained)
+    generator = Generator.from_files(fit_generator(alone, trained, small_config).files())
+    assert generator.directions == []
+    assert generator.card["directions"] == []
+    with pytest.raises(InvalidInput, match=r"not trained for ir to raman.*no direction"):
+        generator.generate(alone.spectra["ir"].values, alone.spectra["ir"].valid, None, "ir", "raman")

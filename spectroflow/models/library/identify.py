@@ -218,6 +218,7 @@ class LibraryGenerator:
             deviation.astype(np.float32),
             confidence.astype(np.float32),
             np.zeros((len(speaks), 0), np.float32),
+            np.zeros((len(speaks), 0, 2), np.float32),
             {name: total[name].astype(np.float32) for name in ("library", "plain")},
         )
         return Identified(query.source, made, probability, here)
@@ -305,20 +306,22 @@ def _padded(array: npt.NDArray[Scalar], rows: int, value: float) -> npt.NDArray[
 def _cut(made: Identified, count: int) -> Identified:
     g = made.generated
     experts = {name: value[:count] for name, value in g.experts.items()}
-    kept = Generated(g.intensity[:count], g.uncertainty[:count], g.confidence[:count], g.latent[:count], experts)
+    kept = Generated(
+        g.intensity[:count], g.uncertainty[:count], g.confidence[:count], g.latent[:count], g.lines[:count], experts
+    )
     return Identified(made.source, kept, made.probability[:count], made.present[:count])
 
 
 def _join(pieces: Sequence[Identified]) -> Identified:
     parts = [piece.generated for piece in pieces]
-    intensity, uncertainty, confidence, latent = (
+    intensity, uncertainty, confidence, latent, lines = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("intensity", "uncertainty", "confidence", "latent")
+        for name in ("intensity", "uncertainty", "confidence", "latent", "lines")
     )
     experts = {name: np.concatenate([part.experts[name] for part in parts]) for name in parts[0].experts}
     return Identified(
         pieces[0].source,
-        Generated(intensity, uncertainty, confidence, latent, experts),
+        Generated(intensity, uncertainty, confidence, latent, lines, experts),
         np.concatenate([piece.probability for piece in pieces]),
         np.concatenate([piece.present for piece in pieces]),
     )

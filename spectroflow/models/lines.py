@@ -1,0 +1,115 @@
+"""Where a generated spectrum has lines, as an answer of its own beside the intensity.
+
+The spectrum that is right on average is blurred: where the position of a line is unsure, it becomes low
+and broad, and its local maxima are not the places where lines most likely are. So the density of lines is
+predicted for its own sake, by the same kernels; and lines are placed where most are to be expected within
+the tolerance of a match, down to an expectation that is chosen on materials held out inside the training.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.signal import find_peaks
+
+from spectroflow.metrics import match_lines
+from spectroflow.modality import Modality
+
+Float = npt.NDArray[np.float32]
+Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+Int = npt.NDArray[np.int64]
+
+LEAST_PROMINENCE = 0.05  # of a line in a gridded spectrum, as a share of the maximum
+APART = 1.5  # tolerances between two generated lines
+LEAST_EXPECTED = tuple(np.round(np.arange(0.06, 0.62, 0.04), 2).tolist())
+
+
+def line_points(values: Float, valid: Bool | None = None) -> list[Int]:
+    """Return the grid indices of the lines of each gridded spectrum: local maxima that stand out."""
+    found = []
+    for k, row in enumerate(values if valid is None else np.where(valid, values, 0.0)):
+        top = float(row.max(initial=0.0))
+        places = find_peaks(row, prominence=LEAST_PROMINENCE * top)[0] if top > 0 else np.empty(0, np.int64)
+        found.append(places if valid is None else places[valid[k, places]])
+    return found
+
+
+def line_density(values: Float, modality: Modality) -> Float:
+    """Return lines per tolerance at each point: each line a Gaussian of half a tolerance, ``(n, points)``.
+
+    The Gaussian says that a line elsewhere within the tolerance is as good.
+    """
+    tolerance = modality.match_tolerance / modality.grid.step
+    comb = np.zeros(values.shape, np.float32)
+    for row, places in zip(comb, line_points(values), strict=True):
+        row[places] = tolerance
+    return np.asarray(gaussian_filter1d(comb, 0.5 * tolerance, axis=1, mode="constant"), np.float32)
+
+
+def place_lines(density: Float, modality: Modality, least: float | Double) -> Float:
+    """Place lines where most are expected, the likeliest first, none near another.
+
+    Parameters
+    ----------
+    density
+        ``(n, points)`` predicted :func:`line_density`.
+    least
+        Fewest expected lines within the tolerance of a placed one; one number, or ``(n,)``.
+
+    Returns
+    -------
+    ndarray
+        ``(n, slots, 2)`` position in axis units and the expected number of lines there, at most 1 (a
+        probability); in order of position, NaN in unused slots.
+    """
+    tolerance = modality.match_tolerance / modality.grid.step
+    window = 2 * max(1, round(tolerance)) + 1
+    # Mean over the window times its width in tolerances: the expected number of lines in it.
+    expected = uniform_filter1d(np.maximum(density, 0.0), window, axis=1, mode="constant") * (window / tolerance)
+    reach = max(1, round(APART * tolerance))
+    axis, placed = modality.grid.axis(), []
+    for row, fewest in zip(expected, np.broadcast_to(least, len(expected)), strict=True):
+        places = np.sort(find_peaks(np.concatenate([[-1.0], row, [-1.0]]), height=fewest, distance=reach)[0] - 1)
+        placed.append(np.stack([axis[places], np.minimum(row[places], 1.0)], axis=1))
+    slots = max((len(lines) for lines in placed), default=0)
+    result = np.full((len(placed), slots, 2), np.nan, np.float32)
+    for row, lines in zip(result, placed, strict=True):
+        row[: len(lines)] = lines
+    return result
+
+
+def least_expected(density: Float, measured: Float, valid: Bool, weights: Double, modality: Modality) -> float:
+    """Return the expectation at which to stop placing lines: where the mean F1 of held-out spectra is best.
+
+    Parameters
+    ----------
+    density
+        ``(n, points)`` predicted for spectra that the prediction has not seen.
+    measured, valid
+        ``(n, points)`` what was measured.
+    weights
+        ``(n,)`` of the spectra in the mean.
+    """
+    axis = modality.grid.axis()
+    true = [axis[places] for places in line_points(measured, valid)]
+    best, chosen = -1.0, float(LEAST_EXPECTED[0])
+    for least in LEAST_EXPECTED:
+        placed = within(place_lines(density, modality, least), valid, modality)
+        scores = [
+            match_lines(found, lines, modality.match_tolerance).f1
+            for found, lines in zip(placed[:, :, 0], true, strict=True)
+        ]
+        score = float(np.average(np.nan_to_num(scores), weights=weights))
+        if score > best:
+            best, chosen = score, float(least)
+    return chosen
+
+
+def within(lines: Float, valid: Bool, modality: Modality) -> Float:
+    """Return lines without those outside what was measured."""
+    grid = modality.grid
+    at = np.nan_to_num((lines[:, :, 0] - grid.start) / grid.step).round().astype(np.int64)
+    usable = np.take_along_axis(valid, np.clip(at, 0, grid.points - 1), axis=1)
+    return np.where(usable[:, :, None], lines, np.float32(np.nan))

@@ -1,0 +1,100 @@
+"""A generator as the files of a model directory, and back; nothing in them can run code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from spectroflow.config import TrainConfig
+from spectroflow.errors import InvalidInput, ModelError
+from spectroflow.modality import Modality
+from spectroflow.models import checkpoint
+from spectroflow.models.blend import Blend
+from spectroflow.models.data import SpectraOf, TrainingData
+from spectroflow.models.metric import Metric
+from spectroflow.models.training import build_network, plan_networks
+
+if TYPE_CHECKING:
+    from spectroflow.models.generator import Generator
+
+
+def generator_files(generator: Generator) -> dict[str, bytes]:
+    """Return the files of the model directory, in the order in which to write them."""
+    tensors: dict[str, torch.Tensor] = {}
+    for name, network in generator.networks.items():
+        tensors |= {f"network.{name}.{key}": value for key, value in network.state_dict().items()}
+    for name, table in generator.data.spectra.items():
+        tensors[f"memory.{name}.values"] = torch.as_tensor(table.values)
+        tensors[f"memory.{name}.valid"] = torch.as_tensor(table.valid.astype(np.uint8))
+        tensors[f"memory.{name}.lines"] = torch.as_tensor(table.lines)
+    for (member, source, target, track), blend in generator.blends.items():
+        tensors[f"residual.{member}.{source}.{target}.{track}"] = torch.as_tensor(blend.residual)
+    config = {
+        "train": generator.config.model_dump(mode="json"),
+        "modalities": {name: modality.model_dump(mode="json") for name, modality in generator.modalities.items()},
+        "memory": {
+            name: {"sample": table.sample, "label": table.label, "digest": table.digest, "formula": table.formula}
+            for name, table in generator.data.spectra.items()
+        },
+        "blends": [
+            {"member": m, "source": s, "target": t, "track": track, **blend.settings()}
+            for (m, s, t, track), blend in generator.blends.items()
+        ],
+        "metrics": [
+            {"member": m, "source": s, "target": t, "name": name, **metric.settings()}
+            for (m, s, t), metrics in generator.metrics.items()
+            for name, metric in metrics.items()
+        ],
+    }
+    return checkpoint.model_files(tensors, config, generator.card)
+
+
+def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str, Any]:
+    """Return what a generator is built from; see :meth:`spectroflow.models.generator.Generator.from_files`."""
+    tensors, config, card = checkpoint.read_model(files, where=where)
+    try:
+        train = TrainConfig.model_validate(config["train"])
+        modalities = {n: Modality.model_validate(m) for n, m in config["modalities"].items()}
+        spectra = {
+            name: SpectraOf(
+                tensors[f"memory.{name}.values"].numpy(),
+                tensors[f"memory.{name}.valid"].numpy().astype(bool),
+                tensors[f"memory.{name}.lines"].numpy(),
+                *(tuple(columns[key]) for key in ("sample", "label", "digest", "formula")),
+            )
+            for name, columns in ((n, config["memory"][n]) for n in modalities)
+        }
+        networks = {}
+        for plan in plan_networks(train):
+            prefix = f"network.{plan.name}."
+            networks[plan.name] = build_network(modalities, train)
+            networks[plan.name].load_state_dict(
+                {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            )
+        blends = {}
+        for entry in config["blends"]:
+            source, target, track = (str(entry.pop(name)) for name in ("source", "target", "track"))
+            key = (int(entry.pop("member")), source, target, track)
+            blends[key] = Blend.from_settings(entry, tensors["residual.{}.{}.{}.{}".format(*key)].numpy())
+        metrics: dict[tuple[int, str, str], dict[str, Metric]] = {}
+        for entry in config["metrics"]:
+            owner = (int(entry["member"]), str(entry["source"]), str(entry["target"]))
+            metrics.setdefault(owner, {})[str(entry["name"])] = Metric.from_settings(entry)
+        data = TrainingData.build(modalities, spectra)
+    except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
+        raise ModelError(
+            f"the files of the model do not fit together ({error})",
+            where=where,
+            remedy="Copy or train the model again.",
+        ) from None
+    return {
+        "data": data,
+        "config": train,
+        "networks": networks,
+        "blends": blends,
+        "card": card,
+        "metrics": metrics,
+    }
