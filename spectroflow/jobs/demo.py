@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spectroflow.config import parse
-from spectroflow.jobs.figures import table_lines
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.pipeline import run_pipeline
 from spectroflow.jobs.simulate import simulate
@@ -58,10 +57,6 @@ def demo(folder: str, *, options: JobOptions) -> Summary:
     pipeline = root / "pipeline.toml"
     pipeline.write_bytes(_PIPELINE.format(path=pipeline).encode())
     summary = run_pipeline(str(pipeline), options=options)
-    evaluated = summary.details["steps"].get("evaluate", {})
-    lines = [line for line in summary.lines if line.split(":")[0] in summary.details["steps"]]
-    if "directions" in evaluated:
-        lines += ["", *table_lines(evaluated["directions"])]
     return Summary(
         "demo",
         run=summary.run,
@@ -70,5 +65,5 @@ def demo(folder: str, *, options: JobOptions) -> Summary:
         seconds=summary.seconds,
         output=summary.output,
         details=summary.details,
-        lines=[*lines, "", f"open {summary.output} in a browser"],
+        lines=[*summary.lines, "", f"open {summary.output} in a browser"],
     )

@@ -15,9 +15,9 @@ from spectroflow.errors import InvalidInput
 from spectroflow.jobs.evaluator import Judgement
 from spectroflow.jobs.examples import spaced_cases
 from spectroflow.jobs.options import JobOptions
-from spectroflow.jobs.predictors import SPECTRUM, Scheme, confidence_of, model_of
+from spectroflow.jobs.predictors import PROTOCOLS, SPECTRUM, Scheme, confidence_of, model_of
 from spectroflow.metrics import MEASURES, Interval, Reliability, bootstrap_interval, material_means, paired_difference
-from spectroflow.models.folds import group_materials
+from spectroflow.models.folds import Split, group_materials
 
 HEADLINES = ("r", "r_common", "rmse", "angle", "precision", "recall", "f1")
 """Measures that stand in tables for people."""
@@ -193,6 +193,41 @@ def table_lines(directions: Mapping[str, Any], measures: Sequence[str] = ("r", "
             count = max(values[name]["materials"] for name in measures)
             lines.append(f"{direction:<16}{predictor:<{width}}{cells}{span:>18}{count:>11}")
     return lines
+
+
+def brief_lines(protocol: Split, directions: Mapping[str, Any]) -> list[str]:
+    """Return what is decided as lines of a plain table: the generator beside its best baseline, track by track."""
+    columns = [("direction", -14), ("known", -8), ("r", 7), ("95 %", 16), ("best baseline", 19)]
+    columns += [("generator above it", 26), ("F1", 7), ("above", 8), ("other sample", 14)]
+    lines = [f"{protocol}: {PROTOCOLS[protocol]}", _aligned([title for title, _ in columns], columns)]
+    for direction, figures in directions.items():
+        found = figures["predictors"]
+        for track, over in figures["over_best_baseline"].items():
+            model, r, f1 = found[model_of(track)], over["r"], over["f1"]
+            cells = [
+                direction,
+                track,
+                _cell(model["r"]["mean"]),
+                f"{_cell(model['r']['low'])} to {_cell(model['r']['high'])}",
+                f"{r['baseline'].split('/')[-1]} {_cell(found[r['baseline']]['r']['mean'])}",
+                f"{_signed(r['mean'])} ({_signed(r['low'])} to {_signed(r['high'])})",
+                _cell(model["f1"]["mean"]),
+                _signed(f1["mean"]),
+                _cell(found["replicate"]["r"]["mean"]),
+            ]
+            lines.append(_aligned(cells, columns))
+    return lines
+
+
+def _aligned(cells: Sequence[str], columns: Sequence[tuple[str, int]]) -> str:
+    return "".join(
+        f"{cell:<{-width}}" if width < 0 else f"{cell:>{width}}"
+        for cell, (_, width) in zip(cells, columns, strict=True)
+    )
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
 
 
 def _cell(value: float | None) -> str:

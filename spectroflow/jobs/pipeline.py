@@ -39,6 +39,10 @@ class Pipeline(BaseModel):
         What ``convert`` reads.
     pairs
         Directions to train and to generate, ``[["raman", "ir"], ...]``; all that the archive has if empty.
+    library
+        A structure library, for ``transfer`` and ``evaluate``; none if absent.
+    track
+        How much of a record's formula ``transfer`` uses: ``spectrum`` (nothing), ``elements`` or ``formula``.
     protocol
         Of ``evaluate``.
     retrain
@@ -55,6 +59,8 @@ class Pipeline(BaseModel):
     sources: tuple[str, ...] = ()
     manifest: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
+    library: str | None = None
+    track: Literal["spectrum", "elements", "formula"] = "spectrum"
     protocol: Literal["species", "sample", "paper", "all"] = "species"
     retrain: Literal["missing", "changed"] = "missing"
     modalities: tuple[str, ...] = Field(default=())
@@ -162,7 +168,7 @@ def read_pipeline(path: str, options: JobOptions) -> tuple[Pipeline, JobOptions]
             "sources": tuple(_resolve(source, folder, path) for source in pipeline.sources),
             **{
                 name: _resolve(value, folder, path)
-                for name in ("archive", "model", "output", "report", "manifest")
+                for name in ("archive", "model", "output", "report", "manifest", "library")
                 if (value := getattr(pipeline, name))
             },
         }
@@ -208,14 +214,33 @@ def _train(pipeline: Pipeline, options: JobOptions) -> Summary:
 
 def _transfer(pipeline: Pipeline, options: JobOptions) -> Summary:
     return commands.transfer(
-        pipeline.model, pipeline.archive, pipeline.output, pairs=list(pipeline.pairs), library=None, options=options
+        pipeline.model,
+        pipeline.archive,
+        pipeline.output,
+        pairs=list(pipeline.pairs),
+        library=pipeline.library,
+        track=pipeline.track,
+        options=options,
     )
 
 
 def _evaluate(pipeline: Pipeline, options: JobOptions) -> Summary:
-    return commands.evaluate(
-        pipeline.model, pipeline.archive, protocol=pipeline.protocol, reference=None, options=options
+    summary = commands.evaluate(
+        pipeline.model,
+        pipeline.archive,
+        protocol=pipeline.protocol,
+        reference=None,
+        library=pipeline.library,
+        options=options,
     )
+    if protocols := summary.details.get("protocols"):
+        from spectroflow.jobs.figures import brief_lines
+
+        # Every row of the tables is in the report; the log of a night needs what is decided.
+        summary.lines = [
+            line for name, directions in protocols.items() for line in ("", *brief_lines(name, directions))
+        ]
+    return summary
 
 
 def _report(pipeline: Pipeline, options: JobOptions) -> Summary:

@@ -8,7 +8,7 @@ import pytest
 from spectroflow.config import load
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs import JobOptions
-from spectroflow.jobs.figures import Scored, direction_figures, table_lines
+from spectroflow.jobs.figures import Scored, brief_lines, direction_figures, table_lines
 from spectroflow.jobs.predictors import Scheme
 from spectroflow.jobs.scores import Measured
 from spectroflow.metrics import MEASURES
@@ -51,6 +51,11 @@ def test_a_difference_is_taken_from_the_best_baseline_of_that_measure() -> None:
     assert over["r"]["low"] == pytest.approx(0.05)
     assert over["f1"]["baseline"] == "ridge"
     assert over["f1"]["mean"] == pytest.approx(-0.2)
+    lines = brief_lines("species", {"raman to ir": figures})
+    (told,) = [line for line in lines if line.startswith("raman to ir") and " spectrum " in line]
+    assert "soft 0.700" in told
+    assert "+0.050 (+0.050 to +0.050)" in told
+    assert "-0.200" in told
     interval = figures["predictors"]["soft"]["r"]
     assert interval["low"] < 0.7 < interval["high"]
     assert interval["materials"] == 20

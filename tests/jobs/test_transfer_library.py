@@ -197,3 +197,23 @@ def test_a_library_of_other_materials_says_that_it_teaches_nothing(world: World,
             options=world.options,
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipeline_uses_the_library_and_what_is_known(world: World, tmp_path: Path) -> None:
+    pipeline = tmp_path / "night.toml"
+    pipeline.write_text(
+        f"""[pipeline]
+steps = ["transfer"]
+archive = "{world.archive}"
+model = "{world.model}"
+library = "{world.library}"
+track = "elements"
+pairs = [["raman", "xrd"]]
+output = "out"
+"""
+    )
+    done = commands.run_pipeline(str(pipeline), options=world.options)
+    assert done.rows.ok == 2 * MATERIALS
+    for row in generated(tmp_path / "out"):
+        assert len(row["metadata"]["structures"]) == 3
+        assert row["metadata"]["composition"] == "known"
