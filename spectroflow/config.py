@@ -88,8 +88,8 @@ class TrainConfig(Section):
     split: Literal["species", "sample", "paper"] = Field(
         default="species", description="what folds keep whole: materials, samples (material seen) or single records"
     )
-    epochs: int = Field(default=45, gt=0, description="passes over the materials of a network")
-    batch: int = Field(default=64, gt=1, description="materials in one batch")
+    epochs: int = Field(default=50, gt=0, description="passes over the materials of a network")
+    batch: int = Field(default=32, gt=1, description="materials in one batch")
     unpaired: float = Field(
         default=0.5, ge=0, description="materials of one modality in an epoch, for each one of several modalities"
     )

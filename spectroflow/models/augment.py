@@ -13,11 +13,17 @@ from torch import Tensor
 
 from spectroflow.modality import Modality
 
+TILT, NOISE = 0.003, 0.001  # of the maximum
+CUT_SHARE = 0.3
+
 
 def augment(
     values: Tensor, valid: Tensor, lines: Tensor, modality: Modality, strength: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shift, broaden, re-weight (orientation), tilt (fluorescence), add noise, cut an end.
+    """Shift, broaden, re-weight (orientation), tilt (what is left of fluorescence), add noise, cut an end of some.
+
+    Spectra are prepared, so most of the background is gone. More of it and of noise than preparing leaves costs
+    a lot: the encoder sees square roots, in which a hundredth is a tenth.
 
     Parameters
     ----------
@@ -49,18 +55,17 @@ def augment(
     part = (place - low).clamp(0.0, 1.0)
     moved = torch.gather(values, 1, low) * (1 - part) + torch.gather(values, 1, low + 1) * part
 
-    kernel = _bell(modality.resolution / step).to(device)
-    broad = torch.nn.functional.conv1d(moved.unsqueeze(1), kernel.view(1, 1, -1), padding="same").squeeze(1)
+    broad = convolve(moved, bell(modality.resolution / step).to(device))
     share = strength * uniform(batch, 1)
     moved = moved * (1 - share) + broad * share
 
     waves = normal(batch, 6)
     angles = math.pi * torch.arange(1, 7, device=device).unsqueeze(1) * (x + 1.0) / 2.0
     factor = torch.exp(strength * 0.15 * (waves @ torch.cos(angles)))
-    tilt = strength * 0.03 * uniform(batch, 1) * (1.0 + x * (2.0 * uniform(batch, 1) - 1.0))
-    moved = moved * factor + tilt + strength * 0.01 * uniform(batch, 1) * normal(batch, points)
+    tilt = strength * TILT * uniform(batch, 1) * (1.0 + x * (2.0 * uniform(batch, 1) - 1.0))
+    moved = moved * factor + tilt + strength * NOISE * uniform(batch, 1) * normal(batch, points)
 
-    cut = (strength * 0.08 * points * uniform(batch, 1)).long()
+    cut = (strength * 0.08 * points * uniform(batch, 1) * (uniform(batch, 1) < CUT_SHARE)).long()
     keep = torch.arange(points, device=device) >= cut
     from_top = uniform(batch, 1) < 0.5
     valid = valid * torch.where(from_top, keep.flip(1), keep)
@@ -76,7 +81,13 @@ def augment(
     return moved, valid, lines
 
 
-def _bell(fwhm_points: float) -> Tensor:
+def convolve(values: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every row of ``(batch, points)`` with a kernel of odd length; zeros beyond the ends."""
+    return torch.nn.functional.conv1d(values.unsqueeze(1), kernel.view(1, 1, -1), padding="same").squeeze(1)
+
+
+def bell(fwhm_points: float) -> Tensor:
+    """Return a Gaussian of that full width at half maximum, in points, with a sum of 1."""
     sigma = max(fwhm_points / 2.3548, 0.3)
     reach = max(1, math.ceil(3 * sigma))
     x = torch.arange(-reach, reach + 1)

@@ -1,8 +1,10 @@
 """The encoder of one modality: a gridded spectrum, where it was measured, and its fitted lines.
 
-The grid is a vector; the lines are a set, whose order and number must not matter: each line passes
-through the same small network and the results are summed, weighted by line height (deep sets,
-Zaheer et al., NeurIPS 2017).
+The grid is a vector, seen in three views: the square root, so that weak lines do not vanish beside the
+strongest one; the fourth root of a broad blur, where there is anything at all; and where the square root
+rises and falls. The lines are a set, whose order and number must not matter: each line passes through the
+same small network and the results are summed, weighted by line height (deep sets, Zaheer et al., NeurIPS
+2017).
 """
 
 from __future__ import annotations
@@ -13,19 +15,29 @@ import torch
 from torch import Tensor, nn
 
 from spectroflow.modality import Modality
+from spectroflow.models.augment import bell, convolve
+from spectroflow.models.features import VIEWS
 
 FREQUENCIES = 8
+TINY = 1e-9  # under roots, which are infinitely steep at zero
 
 
 class SpectrumEncoder(nn.Module):
     """Map a spectrum to the mean and log variance of a Gaussian in the latent space."""
+
+    broad: Tensor
+    fine: Tensor
 
     def __init__(self, modality: Modality, hidden: int, latent: int, dropout: float) -> None:
         super().__init__()
         self.start, self.stop = modality.grid.start, modality.grid.stop
         self.narrowest = modality.fwhm[0]
         points = modality.grid.points
-        self.from_grid = nn.Linear(2 * points, hidden)
+        widths = {view: VIEWS[view] * modality.resolution / modality.grid.step for view in ("weak", "slope")}
+        self.register_buffer("broad", bell(widths["weak"]), persistent=False)
+        self.register_buffer("fine", bell(widths["slope"]), persistent=False)
+        self.slope_scale = widths["slope"]
+        self.from_grid = nn.Linear(4 * points, hidden)
         self.of_line = nn.Sequential(
             nn.Linear(2 * FREQUENCIES + 3, hidden // 2), nn.GELU(), nn.Linear(hidden // 2, hidden)
         )
@@ -58,12 +70,18 @@ class SpectrumEncoder(nn.Module):
         mean, log_variance
             ``(batch, latent)`` each; the log variance lies in [-8, 4].
         """
-        scaled = torch.sqrt(values.clamp_min(0.0))
-        hidden = self.from_grid(torch.cat([scaled * valid, 1.0 - valid], dim=1))
+        hidden = self.from_grid(torch.cat([*(view * valid for view in self._views(values)), 1.0 - valid], dim=1))
         if lines.shape[1]:
             hidden = hidden + self._of_lines(lines)
         hidden = self.trunk(hidden)
         return self.mean(hidden), self.log_variance(hidden).clamp(-8.0, 4.0)
+
+    def _views(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the square root, the fourth root of a broad blur, and the slope of the square root of a finer one."""
+        weak = torch.sqrt(torch.sqrt(convolve(values, self.broad).clamp_min(0.0) + TINY))
+        smooth = torch.sqrt(convolve(values, self.fine).clamp_min(0.0) + TINY)
+        slope = torch.nn.functional.pad(smooth[:, 2:] - smooth[:, :-2], (1, 1))
+        return torch.sqrt(values.clamp_min(0.0)), weak, self.slope_scale * slope
 
     def _of_lines(self, lines: Tensor) -> Tensor:
         used = torch.isfinite(lines).all(dim=-1)
