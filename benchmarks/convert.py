@@ -1,13 +1,15 @@
 """What converting costs: beside only reading the text, on two workers, again, on many files, and on damaged ones.
 
-    python -m benchmarks.convert [--quick] [--json]
+    python -m benchmarks.convert [--quick] [--json] [--only PART]... [--with FILE]
 
-- RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside ``numpy.loadtxt`` over the
-  same files, each in a process of its own, in alternation, medians of process CPU time. Where
+- ``ratio``: RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside
+  ``numpy.loadtxt`` over the same files, each in a process of its own, in alternation, medians of process CPU time. Where
   ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack it is that, else synthetic files like it.
-- The same work on Ray with one worker and with two.
-- 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
-- 200,000 damaged files over all readers.
+- ``workers``: the same work on Ray with one worker and with two.
+- ``many``: 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
+- ``fuzz``: 200,000 damaged files over all readers.
+
+``--only`` measures some parts, and ``--with`` takes the figures of the others from an earlier result.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +127,17 @@ def fuzz(quick: bool) -> tuple[dict[str, float], str]:
     }, text
 
 
-def measure(quick: bool) -> tuple[dict[str, float], str]:
-    """Run all parts."""
-    with tempfile.TemporaryDirectory(prefix="spectroflow-convert-") as name:
-        folder = Path(name)
-        figures = ratio_to_loadtxt(folder, quick)
-        figures |= workers(folder, quick)
-        figures |= many(folder, quick)
-    damaged, text = fuzz(quick)
-    return figures | damaged, text
+def in_folder(measure: Callable[[Path, bool], dict[str, float]]) -> presenting.Part:
+    """Return a part that measures in a folder which is then removed."""
 
+    def measured(quick: bool) -> tuple[dict[str, float], str]:
+        with tempfile.TemporaryDirectory(prefix="spectroflow-convert-") as name:
+            return measure(Path(name), quick), ""
+
+    return measured
+
+
+PARTS = {"ratio": in_folder(ratio_to_loadtxt), "workers": in_folder(workers), "many": in_folder(many), "fuzz": fuzz}
 
 if __name__ == "__main__":
-    presenting.main("convert", measure, GOALS, SCALED)
+    presenting.in_parts("convert", PARTS, GOALS, SCALED)
