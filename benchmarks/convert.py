@@ -3,8 +3,8 @@
     python -m benchmarks.convert [--quick] [--json] [--only PART]... [--with FILE]
 
 - ``ratio``: RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside
-  ``numpy.loadtxt`` over the same files, each in a process of its own, in alternation, medians of process CPU time. Where
-  ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack it is that, else synthetic files like it.
+  ``numpy.loadtxt`` over the same files, each in a process of its own, in alternation, medians of process CPU time.
+  Where ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack it is that, else synthetic files like it.
 - ``workers``: the same work on Ray with one worker and with two.
 - ``many``: 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
 - ``fuzz``: 200,000 damaged files over all readers.
