@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import presenting
-from benchmarks.convert_work import write_spectra
+from benchmarks.convert_work import write_many, write_spectra
 
 GOALS = {
     "cpu_ratio_to_loadtxt": ("<=", 1.0),
@@ -81,14 +81,18 @@ def ratio_to_loadtxt(folder: Path, quick: bool) -> dict[str, float]:
 def workers(folder: Path, quick: bool) -> dict[str, float]:
     """Convert with one worker and with two."""
     source = folder / "many"
-    write_spectra(source, 2_100 if quick else 16_000, 300 if quick else 2000)
+    write_many(source, 9_000 if quick else 48_000, 200 if quick else 2000)
     rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(1 if quick else 3):
+    for _ in range(1 if quick else 2):
         for count in (1, 2):
             shutil.rmtree(folder / "archive", ignore_errors=True)
-            rates[count].append(part("on_ray", source, folder / "archive", count)["units_per_s"])
+            rates[count].append(part("on_ray", source, folder / "archive", count)["rows_per_s"])
     shutil.rmtree(source)
-    return {"speedup_2_workers": statistics.median(b / a for a, b in zip(rates[1], rates[2], strict=True))}
+    return {
+        "speedup_2_workers": statistics.median(b / a for a, b in zip(rates[1], rates[2], strict=True)),
+        "spectra_per_s_1_worker": statistics.median(rates[1]),
+        "spectra_per_s_2_workers": statistics.median(rates[2]),
+    }
 
 
 def many(folder: Path, quick: bool) -> dict[str, float]:
