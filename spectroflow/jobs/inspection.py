@@ -63,13 +63,7 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
         for entry in tables
     ]
     bad = [f for f in failures if codes.outcome_of(codes.code_of(f["code"])) == "failed"]
-    lines += [
-        f"{failure['code']}  {failure['source'] or failure['unit']}"
-        f"{' (' + failure['digest'][:12] + ')' if failure['digest'] else ''}: {failure['reason']}. {failure['remedy']}"
-        for failure in bad[:limit]
-    ]
-    if len(bad) > limit:
-        lines.append(f"... and {len(bad) - limit:,} more; --json lists all of them")
+    lines += _failed_lines(bad, limit)
     return Summary(
         "status",
         status="done",
@@ -78,6 +72,23 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
         details={"version": version.number, "runs": tables, "failures": failures},
         lines=lines,
     )
+
+
+def _failed_lines(failures: list[dict[str, Any]], limit: int) -> list[str]:
+    """Return how many records failed with which code, and a line for each file and reason, however many its records."""
+    if not failures:
+        return []
+    counts = Counter(failure["code"] for failure in failures).most_common()
+    said: Counter[str] = Counter()
+    for each in failures:
+        digest = f" ({each['digest'][:12]})" if each["digest"] else ""
+        said[f"{each['code']}  {each['source'] or each['unit']}{digest}: {each['reason']}. {each['remedy']}"] += 1
+    lines = ["failed: " + ", ".join(f"{count:,} {code}" for code, count in counts)]
+    lines += [f"{text} [{count:,} records]" if count > 1 else text for text, count in list(said.items())[:limit]]
+    if len(said) > limit:
+        left = sum(list(said.values())[limit:])
+        lines.append(f"... and {left:,} more in {len(said) - limit:,} lines like these; --json lists all of them")
+    return lines
 
 
 def _run_state(plan: Plan, run: Location, committed: bool, version: int) -> dict[str, Any]:

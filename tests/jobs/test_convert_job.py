@@ -95,6 +95,25 @@ def test_each_failure_has_a_code_a_source_a_reason_and_a_remedy(
     assert sum(failure["digest"][:12] in line for line in lines for failure in failures) >= 5
 
 
+def test_status_says_once_why_many_records_of_one_file_failed(tmp_path: Path, inline: JobOptions) -> None:
+    """A map of unknown modality is one line with its number of records; another file keeps a line of its own."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = "".join(f"{x}\t{x % 7}\t{x % 5}\t{x % 3}\n" for x in range(200))
+    (folder / "map.tsv").write_text("position\tfirst\tsecond\tthird\n" + rows)
+    (folder / "one.tsv").write_text("".join(f"{x}\t{x % 11}\n" for x in range(200)))
+    summary = convert([str(folder)], str(tmp_path / "archive"), options=inline)
+    assert summary.rows.failed == 4
+    found = status(str(tmp_path / "archive"))
+    (of_map,) = [line for line in found.lines if "map.tsv" in line]
+    (of_one,) = [line for line in found.lines if "one.tsv" in line]
+    assert of_map.endswith("[3 records]")
+    assert "records]" not in of_one
+    assert "failed: 4 UNKNOWN_MODALITY" in found.lines
+    assert len(found.details["failures"]) == 4
+    assert status(str(tmp_path / "archive"), limit=1).lines[-1].startswith("... and ")
+
+
 def test_a_second_run_takes_nothing_and_a_third_only_what_changed(
     files: Path, tmp_path: Path, inline: JobOptions
 ) -> None:
