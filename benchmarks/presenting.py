@@ -52,10 +52,10 @@ def in_parts(name: str, parts: Mapping[str, Part], goals: Goals, scaled: Collect
     figures, measured = dict(earlier.get("figures", {})), dict(earlier.get("parts", {}))
     texts = []
     for part in arguments.only or parts:
-        load = round(os.getloadavg()[0], 2)
+        commit, load = common.commit(), round(os.getloadavg()[0], 2)
         found, text = parts[part](arguments.quick)
         figures |= found
-        measured[part] = {"commit": common.commit(), "load_before": load, "load_after": round(os.getloadavg()[0], 2)}
+        measured[part] = {"commit": commit, "load_before": load, "load_after": round(os.getloadavg()[0], 2)}
         texts += [text] if text else []
     report = _report(name, figures, goals, scaled, arguments.quick) | {"parts": measured}
     _show(report, "\n".join(texts), arguments.json)

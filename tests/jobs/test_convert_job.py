@@ -176,6 +176,10 @@ def test_a_mended_file_is_taken_by_retry_alone(files: Path, tmp_path: Path, inli
     assert opened.records(f"source == {str(broken)!r} and status == 0").num_rows == 1
     total = sum(sum(table.values()) for table in opened.counts.values())
     assert total == 29, "no record is counted twice"
+    told = status(str(archive))
+    standing = [f for f in told.details["failures"] if not f["replaced"]]
+    assert len(standing) == len(failed) - 1, "all but the mended one"
+    assert not any(str(broken) in line for line in told.lines)
 
 
 def test_a_night_cut_short_is_finished_before_new_files_are_taken(
