@@ -138,6 +138,27 @@ def test_a_second_run_takes_nothing_and_a_third_only_what_changed(
     assert earlier["digest"] != records["digest"]
 
 
+def test_flags_are_counted_and_what_a_file_says_of_itself_has_columns(tmp_path: Path, inline: JobOptions) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    head = "##TITLE=quartz\n##JCAMP-DX=4.24\n##DATA TYPE=RAMAN SPECTRUM\n##MOLFORM=SiO2\n##LONGDATE=2001/02/03\n"
+    head += "##SPECTROMETER/DATA SYSTEM=Horiba\n##$LASER=532\n##XUNITS=1/CM\n##YUNITS=COUNTS\n##XYPOINTS=(XY..XY)\n"
+    points = "".join(f"{900 - i}, {i * i % 23 + 1}\n" for i in range(300))
+    (folder / "down.jdx").write_text(f"{head}{points}##END=\n")
+    rows = "".join(f"{100 + i}, {i * i % 29 + 1}\n" for i in range(300))
+    named = "Quartz__R1__Raman__785__45__oriented__Raman_Data_RAW__1.txt"
+    (folder / named).write_text(f"##NAMES=Quartz\n##RRUFFID=R1\n{rows}##END=\n")
+    summary = convert([str(folder)], str(tmp_path / "archive"), options=inline)
+    assert summary.rows.ok == 2
+    flags = summary.details["modalities"]["raman"]["flags"]
+    assert flags["DESCENDING"] == 1
+    table = spectroflow.open(str(tmp_path / "archive")).records("status == 0")
+    found = {Path(row["source"]).name: row for row in table.to_pylist()}
+    columns = ("laser", "instrument", "orientation", "date", "formula")
+    assert [found["down.jdx"][name] for name in columns] == [532.0, "Horiba", None, "2001/02/03", "SiO2"]
+    assert [found[named][name] for name in columns] == [785.0, None, "45 oriented", None, None]
+
+
 def test_the_same_spectrum_under_two_names_is_taken_once(files: Path, tmp_path: Path, inline: JobOptions) -> None:
     original = _readable(files, "ir")[0]
     copy = original.with_name("Z_other_name__R999999__Infrared.txt")
