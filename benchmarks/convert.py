@@ -1,6 +1,6 @@
 """What converting costs: beside only reading the text, on two workers, again, on many files, and on damaged ones.
 
-    python -m benchmarks.convert [--quick] [--json] [--only PART]... [--with FILE]
+    python -m benchmarks.convert [--quick] [--json] [--only PART]... [--with FILE]...
 
 - ``ratio``: RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside
   ``numpy.loadtxt`` over the same files, each in a process of its own, in alternation, medians of process CPU time.
@@ -9,7 +9,8 @@
 - ``many``: 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
 - ``fuzz``: 200,000 damaged files over all readers.
 
-``--only`` measures some parts, and ``--with`` takes the figures of the others from an earlier result.
+``--only`` measures some parts, and ``--with`` takes the figures of others from earlier results; without ``--only``, what
+these lack is measured.
 """
 
 from __future__ import annotations

@@ -41,17 +41,24 @@ def main(name: str, measure: Part, goals: Goals, scaled: Collection[str]) -> Non
 def in_parts(name: str, parts: Mapping[str, Part], goals: Goals, scaled: Collection[str]) -> None:
     """Run a benchmark whose parts can be measured apart, each when the machine has what it needs.
 
-    As :func:`main`, and ``--only`` measures some parts while ``--with`` takes the figures of the others from an earlier
-    result. The report says at which commit and under which load each part was measured.
+    As :func:`main`, and ``--only`` measures some parts. ``--with`` takes figures from earlier results, the last one that
+    has them; without ``--only``, what none of them has is measured. The report says at which commit and under which
+    load each part was measured.
     """
     parser = _parser(name)
     parser.add_argument("--only", action="append", choices=list(parts), help="measure this part only; repeatable")
-    parser.add_argument("--with", dest="earlier", metavar="FILE", help="an earlier result, for the other parts")
+    parser.add_argument(
+        "--with", dest="earlier", metavar="FILE", action="append", default=[], help="an earlier result; repeatable"
+    )
     arguments = parser.parse_args()
-    earlier: dict[str, Any] = json.loads(Path(arguments.earlier).read_text()) if arguments.earlier else {}
-    figures, measured = dict(earlier.get("figures", {})), dict(earlier.get("parts", {}))
+    figures: dict[str, float] = {}
+    measured: dict[str, Any] = {}
+    for name_of_file in arguments.earlier:
+        earlier = json.loads(Path(name_of_file).read_text())
+        figures |= earlier["figures"]
+        measured |= earlier["parts"]
     texts = []
-    for part in arguments.only or parts:
+    for part in arguments.only or [each for each in parts if each not in measured]:
         commit, load = common.commit(), round(os.getloadavg()[0], 2)
         found, text = parts[part](arguments.quick)
         figures |= found
