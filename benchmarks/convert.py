@@ -9,8 +9,8 @@
 - ``many``: 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
 - ``fuzz``: 200,000 damaged files over all readers.
 
-``--only`` measures some parts, and ``--with`` takes the figures of others from earlier results; without ``--only``, what
-these lack is measured.
+``--only`` measures some parts, and ``--with`` takes the figures of others from earlier results; without ``--only``,
+what these lack is measured.
 """
 
 from __future__ import annotations

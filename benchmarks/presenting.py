@@ -41,8 +41,8 @@ def main(name: str, measure: Part, goals: Goals, scaled: Collection[str]) -> Non
 def in_parts(name: str, parts: Mapping[str, Part], goals: Goals, scaled: Collection[str]) -> None:
     """Run a benchmark whose parts can be measured apart, each when the machine has what it needs.
 
-    As :func:`main`, and ``--only`` measures some parts. ``--with`` takes figures from earlier results, the last one that
-    has them; without ``--only``, what none of them has is measured. The report says at which commit and under which
+    As :func:`main`, and ``--only`` measures some parts. ``--with`` takes figures from earlier results, the last one
+    that has them; without ``--only``, what none of them has is measured. The report says at which commit and under which
     load each part was measured.
     """
     parser = _parser(name)
