@@ -42,8 +42,8 @@ def in_parts(name: str, parts: Mapping[str, Part], goals: Goals, scaled: Collect
     """Run a benchmark whose parts can be measured apart, each when the machine has what it needs.
 
     As :func:`main`, and ``--only`` measures some parts. ``--with`` takes figures from earlier results, the last one
-    that has them; without ``--only``, what none of them has is measured. The report says at which commit and under which
-    load each part was measured.
+    that has them; without ``--only``, what none of them has is measured. The report says at which commit and under
+    which load each part was measured.
     """
     parser = _parser(name)
     parser.add_argument("--only", action="append", choices=list(parts), help="measure this part only; repeatable")
