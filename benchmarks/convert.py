@@ -1,13 +1,16 @@
 """What converting costs: beside only reading the text, on two workers, again, on many files, and on damaged ones.
 
-    python -m benchmarks.convert [--quick] [--json]
+    python -m benchmarks.convert [--quick] [--json] [--only PART]... [--with FILE]...
 
-- RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside ``numpy.loadtxt`` over the
-  same files, each in a process of its own, in alternation, medians of process CPU time. Where
-  ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack it is that, else synthetic files like it.
-- The same work on Ray with one worker and with two.
-- 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
-- 200,000 damaged files over all readers.
+- ``ratio``: RRUFF text converted inline (catalogue, probe, read, check, digest, write, commit) beside
+  ``numpy.loadtxt`` over the same files, each in a process of its own, in alternation, medians of process CPU time.
+  Where ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack it is that, else synthetic files like it.
+- ``workers``: the same work on Ray with one worker and with two.
+- ``many``: 100,000 files converted, and the second run that finds nothing to do; peak memory beside that of 10,000.
+- ``fuzz``: 200,000 damaged files over all readers.
+
+``--only`` measures some parts, and ``--with`` takes the figures of others from earlier results; without ``--only``,
+what these lack is measured.
 """
 
 from __future__ import annotations
@@ -19,11 +22,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import presenting
-from benchmarks.convert_work import write_spectra
+from benchmarks.convert_work import write_many, write_spectra
 
 GOALS = {
     "cpu_ratio_to_loadtxt": ("<=", 1.0),
@@ -78,14 +82,18 @@ def ratio_to_loadtxt(folder: Path, quick: bool) -> dict[str, float]:
 def workers(folder: Path, quick: bool) -> dict[str, float]:
     """Convert with one worker and with two."""
     source = folder / "many"
-    write_spectra(source, 2_100 if quick else 16_000, 300 if quick else 2000)
+    write_many(source, 9_000 if quick else 48_000, 200 if quick else 2000)
     rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(1 if quick else 3):
+    for _ in range(1 if quick else 2):
         for count in (1, 2):
             shutil.rmtree(folder / "archive", ignore_errors=True)
-            rates[count].append(part("on_ray", source, folder / "archive", count)["units_per_s"])
+            rates[count].append(part("on_ray", source, folder / "archive", count)["rows_per_s"])
     shutil.rmtree(source)
-    return {"speedup_2_workers": statistics.median(b / a for a, b in zip(rates[1], rates[2], strict=True))}
+    return {
+        "speedup_2_workers": statistics.median(b / a for a, b in zip(rates[1], rates[2], strict=True)),
+        "spectra_per_s_1_worker": statistics.median(rates[1]),
+        "spectra_per_s_2_workers": statistics.median(rates[2]),
+    }
 
 
 def many(folder: Path, quick: bool) -> dict[str, float]:
@@ -124,16 +132,17 @@ def fuzz(quick: bool) -> tuple[dict[str, float], str]:
     }, text
 
 
-def measure(quick: bool) -> tuple[dict[str, float], str]:
-    """Run all parts."""
-    with tempfile.TemporaryDirectory(prefix="spectroflow-convert-") as name:
-        folder = Path(name)
-        figures = ratio_to_loadtxt(folder, quick)
-        figures |= workers(folder, quick)
-        figures |= many(folder, quick)
-    damaged, text = fuzz(quick)
-    return figures | damaged, text
+def in_folder(measure: Callable[[Path, bool], dict[str, float]]) -> presenting.Part:
+    """Return a part that measures in a folder which is then removed."""
 
+    def measured(quick: bool) -> tuple[dict[str, float], str]:
+        with tempfile.TemporaryDirectory(prefix="spectroflow-convert-") as name:
+            return measure(Path(name), quick), ""
+
+    return measured
+
+
+PARTS = {"ratio": in_folder(ratio_to_loadtxt), "workers": in_folder(workers), "many": in_folder(many), "fuzz": fuzz}
 
 if __name__ == "__main__":
-    presenting.main("convert", measure, GOALS, SCALED)
+    presenting.in_parts("convert", PARTS, GOALS, SCALED)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from spectroflow import status as codes
-from spectroflow.archive import Archive, latest_version, version_numbers
+from spectroflow.archive import Archive, Version, latest_version, version_numbers
 from spectroflow.engine.event_log import last_event
 from spectroflow.engine.events import Progress, RunFinished, RunStopped
 from spectroflow.engine.ledger import Ledger
@@ -55,7 +56,11 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
             continue
         plan = load_plan(run)
         tables.append(_run_state(plan, run, plan.run in committed, version.number))
-        failures += [{"run": plan.run, "unit": unit, **asdict(failure)} for unit, failure in all_failures(run)]
+        replaced = _replaced(plan, version)
+        failures += [
+            {"run": plan.run, "unit": unit, **asdict(failure), "replaced": replaced(unit, failure.row)}
+            for unit, failure in all_failures(run)
+        ]
     lines = [
         f"{entry['run']}: {entry['state']}, {entry['units_done']} of {entry['units']} units, "
         f"{entry['rows']['ok']:,} ok, {entry['rows']['failed']:,} failed, {entry['rows']['skipped']:,} skipped"
@@ -63,13 +68,10 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
         for entry in tables
     ]
     bad = [f for f in failures if codes.outcome_of(codes.code_of(f["code"])) == "failed"]
-    lines += [
-        f"{failure['code']}  {failure['source'] or failure['unit']}"
-        f"{' (' + failure['digest'][:12] + ')' if failure['digest'] else ''}: {failure['reason']}. {failure['remedy']}"
-        for failure in bad[:limit]
-    ]
-    if len(bad) > limit:
-        lines.append(f"... and {len(bad) - limit:,} more; --json lists all of them")
+    standing = [failure for failure in bad if not failure["replaced"]]
+    lines += _failed_lines(standing, limit)
+    if len(standing) < len(bad):
+        lines.append(f"failed before, and newer records stand in their place: {len(bad) - len(standing):,}")
     return Summary(
         "status",
         status="done",
@@ -78,6 +80,32 @@ def status(path: str, *, limit: int = SHOWN_FAILURES) -> Summary:
         details={"version": version.number, "runs": tables, "failures": failures},
         lines=lines,
     )
+
+
+def _replaced(plan: Plan, version: Version) -> Callable[[str, int], bool]:
+    """Return what says of a unit's row whether newer records replace it, as a retry's do."""
+    spans = {
+        entry.modality: version.superseded.get(entry.id, ()) for entry in version.segments if entry.run == plan.run
+    }
+    groups = {unit.id: unit.group for unit in plan.units()} if any(spans.values()) else {}
+    return lambda unit, row: any(start <= row < stop for start, stop in spans.get(groups.get(unit, ""), ()))
+
+
+def _failed_lines(failures: list[dict[str, Any]], limit: int) -> list[str]:
+    """Return how many records failed with which code, and a line for each file and reason, however many its records."""
+    if not failures:
+        return []
+    counts = Counter(failure["code"] for failure in failures).most_common()
+    said: Counter[str] = Counter()
+    for each in failures:
+        digest = f" ({each['digest'][:12]})" if each["digest"] else ""
+        said[f"{each['code']}  {each['source'] or each['unit']}{digest}: {each['reason']}. {each['remedy']}"] += 1
+    lines = ["failed: " + ", ".join(f"{count:,} {code}" for code, count in counts)]
+    lines += [f"{text} [{count:,} records]" if count > 1 else text for text, count in list(said.items())[:limit]]
+    if len(said) > limit:
+        left = sum(list(said.values())[limit:])
+        lines.append(f"... and {left:,} more in {len(said) - limit:,} lines like these; --json lists all of them")
+    return lines
 
 
 def _run_state(plan: Plan, run: Location, committed: bool, version: int) -> dict[str, Any]:

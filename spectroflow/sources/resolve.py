@@ -73,10 +73,13 @@ def merge(listing: pa.Table, previous: pa.Table, comparison: Comparison, found: 
     index = comparison.before.copy()
     index[opened[~as_before]] = previous.num_rows + np.flatnonzero(~as_before)
     index[is_true(pc.equal(listing["code"], CONTAINER))] = pool.num_rows - 1
-    results = pool.take(pa.array(index))
     there = {name: listing[name] for name in ("source", "name", "container", "size", "modified", "etag")}
     there["present"] = pa.array(np.ones(listing.num_rows, dtype=bool))
-    there |= {name: results[name] for name in names}
+    del found  # each column is let go of as soon as its results are taken, so that a large look is not there twice
+    for name in names:
+        there[name] = pool[name].take(pa.array(index))
+        pool = pool.drop_columns([name])
+    pa.default_memory_pool().release_unused()
     others = previous.filter(pa.array(comparison.unlisted))
     still = is_true(others["present"]) & ~comparison.gone[comparison.unlisted]
     place = others.schema.get_field_index("present")
@@ -117,7 +120,8 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     known = merged.before >= 0
     was_ok[known] = is_true(pc.equal(previous["code"].take(pa.array(merged.before[known])), "OK"))
     rank = np.where(archived, 0, np.where(was_ok, 1, 2))[rows]
-    content, kinds = (_codes(values)[rows] for values in (table["content"], pc.binary_join(table["modalities"], ",")))
+    content = _ranks(table["content"])[rows]
+    kinds = _ranks(pc.binary_join(table["modalities"], ","))[rows]
     group = content * (int(kinds.max()) + 1) + kinds
     order = np.lexsort((rows, rank, group))
     first = np.concatenate([[True], np.diff(group[order]) != 0])
@@ -138,10 +142,12 @@ def settle_duplicates(merged: Merged, previous: pa.Table) -> tuple[pa.Table, Boo
     return table, planned
 
 
-def _codes(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Return a number for each value that is the same where the values are."""
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return integers(array.dictionary_encode().indices)
+def _ranks(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return a number for each value that is the same where the values are.
+
+    Ranking sorts in place; a dictionary would hold every distinct value once more.
+    """
+    return integers(pc.rank(values, tiebreaker="dense").cast(pa.int64()))
 
 
 def planned_rows(table: pa.Table, planned: BoolArray) -> dict[str, pa.Table]:

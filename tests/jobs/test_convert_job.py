@@ -95,6 +95,25 @@ def test_each_failure_has_a_code_a_source_a_reason_and_a_remedy(
     assert sum(failure["digest"][:12] in line for line in lines for failure in failures) >= 5
 
 
+def test_status_says_once_why_many_records_of_one_file_failed(tmp_path: Path, inline: JobOptions) -> None:
+    """A map of unknown modality is one line with its number of records; another file keeps a line of its own."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = "".join(f"{x}\t{x % 7}\t{x % 5}\t{x % 3}\n" for x in range(200))
+    (folder / "map.tsv").write_text("position\tfirst\tsecond\tthird\n" + rows)
+    (folder / "one.tsv").write_text("".join(f"{x}\t{x % 11}\n" for x in range(200)))
+    summary = convert([str(folder)], str(tmp_path / "archive"), options=inline)
+    assert summary.rows.failed == 4
+    found = status(str(tmp_path / "archive"))
+    (of_map,) = [line for line in found.lines if "map.tsv" in line]
+    (of_one,) = [line for line in found.lines if "one.tsv" in line]
+    assert of_map.endswith("[3 records]")
+    assert "records]" not in of_one
+    assert "failed: 4 UNKNOWN_MODALITY" in found.lines
+    assert len(found.details["failures"]) == 4
+    assert status(str(tmp_path / "archive"), limit=1).lines[-1].startswith("... and ")
+
+
 def test_a_second_run_takes_nothing_and_a_third_only_what_changed(
     files: Path, tmp_path: Path, inline: JobOptions
 ) -> None:
@@ -117,6 +136,27 @@ def test_a_second_run_takes_nothing_and_a_third_only_what_changed(
     earlier = spectroflow.open(str(archive), version=1).records(f"source == {str(changed)!r}")
     assert earlier.num_rows == 1
     assert earlier["digest"] != records["digest"]
+
+
+def test_flags_are_counted_and_what_a_file_says_of_itself_has_columns(tmp_path: Path, inline: JobOptions) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    head = "##TITLE=quartz\n##JCAMP-DX=4.24\n##DATA TYPE=RAMAN SPECTRUM\n##MOLFORM=SiO2\n##LONGDATE=2001/02/03\n"
+    head += "##SPECTROMETER/DATA SYSTEM=Horiba\n##$LASER=532\n##XUNITS=1/CM\n##YUNITS=COUNTS\n##XYPOINTS=(XY..XY)\n"
+    points = "".join(f"{900 - i}, {i * i % 23 + 1}\n" for i in range(300))
+    (folder / "down.jdx").write_text(f"{head}{points}##END=\n")
+    rows = "".join(f"{100 + i}, {i * i % 29 + 1}\n" for i in range(300))
+    named = "Quartz__R1__Raman__785__45__oriented__Raman_Data_RAW__1.txt"
+    (folder / named).write_text(f"##NAMES=Quartz\n##RRUFFID=R1\n{rows}##END=\n")
+    summary = convert([str(folder)], str(tmp_path / "archive"), options=inline)
+    assert summary.rows.ok == 2
+    flags = summary.details["modalities"]["raman"]["flags"]
+    assert flags["DESCENDING"] == 1
+    table = spectroflow.open(str(tmp_path / "archive")).records("status == 0")
+    found = {Path(row["source"]).name: row for row in table.to_pylist()}
+    columns = ("laser", "instrument", "orientation", "date", "formula")
+    assert [found["down.jdx"][name] for name in columns] == [532.0, "Horiba", None, "2001/02/03", "SiO2"]
+    assert [found[named][name] for name in columns] == [785.0, None, "45 oriented", None, None]
 
 
 def test_the_same_spectrum_under_two_names_is_taken_once(files: Path, tmp_path: Path, inline: JobOptions) -> None:
@@ -157,6 +197,10 @@ def test_a_mended_file_is_taken_by_retry_alone(files: Path, tmp_path: Path, inli
     assert opened.records(f"source == {str(broken)!r} and status == 0").num_rows == 1
     total = sum(sum(table.values()) for table in opened.counts.values())
     assert total == 29, "no record is counted twice"
+    told = status(str(archive))
+    standing = [f for f in told.details["failures"] if not f["replaced"]]
+    assert len(standing) == len(failed) - 1, "all but the mended one"
+    assert not any(str(broken) in line for line in told.lines)
 
 
 def test_a_night_cut_short_is_finished_before_new_files_are_taken(
