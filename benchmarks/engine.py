@@ -74,7 +74,7 @@ def measure(part: str, quick: bool, slices: int, earlier: dict[str, float]) -> d
             case "scale":
                 return engine_scale.scale(folder, 1_000 if quick else 250_000)
             case "io":
-                return engine_io.throughput(folder, shards=16 if quick else 64, rounds=1 if quick else 7)
+                return engine_io.throughput(folder, shards=16 if quick else 64, rounds=2 if quick else 12)
             case "memory":
                 return engine_scale.worker_memory(folder, 4_000 if quick else 10_000, 16_000 if quick else 1_000_000)
             case _:

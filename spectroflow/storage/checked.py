@@ -129,12 +129,24 @@ class CheckedWriter:
         while self._pending:
             self._settle_oldest()
 
+    def has(self, key: str) -> bool:
+        """Say whether an object was put, once it is written; what else goes on behind is not waited for."""
+        while key in self._pending:
+            self._settle_oldest()
+        return key in self.written
+
     def _settle_oldest(self) -> None:
         with self._lock:
-            key = next(iter(self._pending), None)
-            oldest = None if key is None else self._pending.pop(key)
-        if oldest is not None:
+            key, oldest = next(iter(self._pending.items()), (None, None))
+        if key is None or oldest is None:
+            return
+        try:
             oldest.result()
+        finally:
+            # Only now: whoever asks for the key meanwhile waits for it too.
+            with self._lock:
+                if self._pending.get(key) is oldest:
+                    del self._pending[key]
 
     def discard(self, key: str) -> None:
         """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
@@ -191,10 +203,8 @@ class CheckedStore(LocationStore):
     ) -> Buffer | None:
         """Return the bytes of a key; None for one that the unit owns and has not written yet."""
         full = f"{self._prefix}/{key}"
-        if full in self._writer.allowed:
-            await self._do(self._writer.settle)
-            if full not in self._writer.written:
-                return None
+        if full in self._writer.allowed and not await self._do(lambda: self._writer.has(full)):
+            return None
         return await super().get(key, prototype, byte_range)
 
     def put(self, key: str, data: bytes | memoryview) -> None:
