@@ -64,6 +64,8 @@ class CheckedWriter:
     behind
         How many writes may go on in threads while the unit computes what it writes next; 0 for none. Hashing,
         writing and forcing to disk all leave Python free, so that they cost a unit of many shards almost no time.
+    on_written
+        Hears after each write, in the thread that wrote, how many objects are written by then.
 
     Notes
     -----
@@ -80,6 +82,7 @@ class CheckedWriter:
         is_done: Callable[[], bool] = lambda: False,
         *,
         behind: int = 0,
+        on_written: Callable[[int], None] = lambda count: None,  # noqa: ARG005
     ) -> None:
         self.root = root
         self.allowed = allowed
@@ -87,6 +90,7 @@ class CheckedWriter:
         self._is_done = is_done
         self._lock = threading.Lock()
         self._behind = behind
+        self._on_written = on_written
         self._threads: ThreadPoolExecutor | None = None
         self._pending: dict[str, Future[None]] = {}
 
@@ -171,6 +175,8 @@ class CheckedWriter:
         (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
         with self._lock:
             self.written[key] = record
+            count = len(self.written)
+        self._on_written(count)
 
     def _require(self, key: str) -> None:
         if key not in self.allowed:
