@@ -55,19 +55,37 @@ def main(
     name: str, measure: Callable[[bool], Mapping[str, float]], goals: Sequence[Goal], description: str | None = None
 ) -> None:
     """Run a benchmark from the command line and print its table, or one JSON object with ``--json``."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}", description=(description or "").split("\n")[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="less work: at most 50 seconds")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    figures = dict(measure(options.quick))
-    report = result(name, figures, goals, quick=options.quick)
-    if options.json:
-        json.dump(report, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(table(report))
+    options = parser(name, description).parse_args()
+    show(result(name, measure(options.quick), goals, quick=options.quick), as_json=options.json)
+
+
+def parser(name: str, description: str | None, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the command line of a benchmark; one of several parts can measure some and take the others from a file."""
+    out = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=(description or "").split("\n")[0])
+    out.add_argument("--quick", action="store_true", help="less work: at most 50 seconds")
+    out.add_argument("--json", action="store_true", help="print one JSON object")
+    if parts:
+        out.add_argument("--only", action="append", choices=parts, help="measure this part only; repeatable")
+        out.add_argument("--with", dest="earlier", metavar="FILE", help="an earlier result, for the other parts")
+    return out
+
+
+def in_parts(
+    options: argparse.Namespace, parts: Sequence[str], measure: Callable[[str, dict[str, float]], Mapping[str, float]]
+) -> dict[str, float]:
+    """Return the figures of the parts that were asked for, over those of an earlier result.
+
+    ``measure`` gets the part and the figures that there are already.
+    """
+    figures: dict[str, float] = json.loads(Path(options.earlier).read_text())["figures"] if options.earlier else {}
+    for part in options.only or parts:
+        figures |= measure(part, figures)
+    return figures
+
+
+def show(report: Mapping[str, Any], *, as_json: bool, after: str = "") -> None:
+    """Print a report as one JSON object, or for people, followed by ``after``."""
+    sys.stdout.write(json.dumps(report, indent=2) + "\n" if as_json else table(report) + after)
 
 
 def result(name: str, figures: Mapping[str, float], goals: Sequence[Goal], *, quick: bool) -> dict[str, Any]:

@@ -15,15 +15,11 @@ parts and ``--with`` takes the figures of the others from an earlier result; sli
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks import common, engine_fit, engine_io, engine_scale
 from benchmarks.common import Goal
@@ -43,24 +39,14 @@ PARTS = ("scale", "io", "memory", "overhead")
 
 def main() -> None:
     """Measure what was asked for and print the table, or one JSON object."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine")
-    parser.add_argument("--quick", action="store_true", help="less work: at most 50 seconds")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part only; repeatable")
-    parser.add_argument("--with", dest="earlier", metavar="FILE", help="an earlier result, for the other parts")
+    parser = common.parser("engine", __doc__, PARTS)
     parser.add_argument("--slices", type=int, default=engine_fit.SLICES, help="slices of the fit to do now")
-    arguments = parser.parse_args()
-    figures: dict[str, float] = {}
-    if arguments.earlier:
-        figures |= json.loads(Path(arguments.earlier).read_text())["figures"]
-    for part in arguments.only or PARTS:
-        figures |= measure(part, arguments.quick, arguments.slices, figures)
-    report: dict[str, Any] = common.result("engine", figures, GOALS, quick=arguments.quick)
-    if arguments.json:
-        json.dump(report, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(common.table(report) + costs(figures) + "\n")
+    options = parser.parse_args()
+    figures = common.in_parts(
+        options, PARTS, lambda part, earlier: measure(part, options.quick, options.slices, earlier)
+    )
+    report = common.result("engine", figures, GOALS, quick=options.quick)
+    common.show(report, as_json=options.json, after=costs(figures) + "\n")
 
 
 def measure(part: str, quick: bool, slices: int, earlier: dict[str, float]) -> dict[str, float]:
@@ -74,7 +60,7 @@ def measure(part: str, quick: bool, slices: int, earlier: dict[str, float]) -> d
             case "scale":
                 return engine_scale.scale(folder, 1_000 if quick else 250_000)
             case "io":
-                return engine_io.throughput(folder, shards=16 if quick else 64, rounds=1 if quick else 7)
+                return engine_io.throughput(folder, shards=16 if quick else 64, rounds=2 if quick else 12)
             case "memory":
                 return engine_scale.worker_memory(folder, 4_000 if quick else 10_000, 16_000 if quick else 1_000_000)
             case _:

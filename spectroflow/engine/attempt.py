@@ -93,12 +93,15 @@ class Workshop:
         began = time.monotonic()
         faults.reach("before-data", unit.id, number)
 
-        def is_done() -> bool:
-            if 0 < len(writer.written) < len(writer.allowed):
-                faults.reach("between-arrays", unit.id, number)
-            return ledger.is_done(unit.id)
+        keys = self.processor.keys(unit)
 
-        writer = CheckedWriter(self.root, self.processor.keys(unit), is_done, behind=_WRITES_BEHIND)
+        def on_written(count: int) -> None:
+            if count < len(keys):
+                faults.reach("between-arrays", unit.id, number)
+
+        writer = CheckedWriter(
+            self.root, keys, lambda: ledger.is_done(unit.id), behind=_WRITES_BEHIND, on_written=on_written
+        )
         try:
             with writer, whole_shards():
                 result = self.processor.process(unit, writer, skip)

@@ -19,6 +19,9 @@ from spectroflow.status import FAILED, OK
 if TYPE_CHECKING:
     from spectroflow.modality import Modality
 
+#: So many spectra are fitted in one go of compiled code, which an interruption waits for.
+BLOCK = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -133,15 +136,15 @@ def fit(
             given["shape"] = shape
         base = settings_for(modality) if modality is not None else FitSettings()
         settings = FitSettings(**{name: getattr(base, name) for name in base.__slots__} | given)
-    from spectroflow.peaks.row import fit_row
+    from spectroflow.peaks.row import fit_rows
 
-    lines = np.empty((settings.slots, len(LINE_PARAMETERS)))
-    quantities = np.empty(len(FIT_QUANTITIES))
-    fit_row(x, y, noise, settings.plan(), lines, quantities)
-    kept = int(quantities[0])
+    lines = np.empty((1, settings.slots, len(LINE_PARAMETERS)))
+    quantities = np.empty((1, len(FIT_QUANTITIES)))
+    fit_rows(x[None], y[None], noise, settings.plan(), lines, quantities)
+    kept = int(quantities[0, 0])
     return Fit(
-        lines=lines[:kept].copy(),
-        quantities=dict(zip(FIT_QUANTITIES, quantities.tolist(), strict=True)),
+        lines=lines[0, :kept].copy(),
+        quantities=dict(zip(FIT_QUANTITIES, quantities[0].tolist(), strict=True)),
         shape=settings.rendered_shape,
         settings=settings,
     )
@@ -156,10 +159,10 @@ def warm_up() -> None:
     A process of its own does the compiling: code that was just compiled and the copy of it on disk may inline
     calls differently and then differ in the last bit, so that everybody runs what lies on disk.
     """
-    from spectroflow.peaks.row import fit_row
+    from spectroflow.peaks.row import fit_rows
     from spectroflow.signal.compiled import lacks_cache
 
-    if lacks_cache(fit_row):
+    if lacks_cache(fit_rows):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", "from spectroflow.peaks.api import run_kernels; run_kernels()"]
         # Where that fails, the next line compiles in this process.
@@ -207,20 +210,24 @@ def fit_batch(axis: npt.ArrayLike, intensity: npt.ArrayLike, settings: FitSettin
             f"axis {x.shape} and intensity {y.shape} do not match",
             remedy="Give intensity (spectra, points) and axis of the same shape or (points,).",
         )
-    from spectroflow.peaks.row import fit_row
+    from spectroflow.peaks.row import fit_rows
 
+    x = x if x.ndim == 2 else x[None]
     lines = np.empty((y.shape[0], settings.slots, len(LINE_PARAMETERS)), dtype=np.float32)
     quantities = np.empty((y.shape[0], len(FIT_QUANTITIES)), dtype=np.float32)
-    status = np.full(y.shape[0], OK, dtype=np.uint8)
     plan = settings.plan()
     estimate = np.zeros(0)
-    row_lines = np.empty(lines.shape[1:])
-    row_quantities = np.empty(quantities.shape[1])
     with np.errstate(over="ignore"):
-        for i in range(y.shape[0]):
-            row_x = x if x.ndim == 1 else x[i]
-            if not fit_row(row_x, y[i].astype(np.float64), estimate, plan, row_lines, row_quantities):
-                status[i] = FAILED["TOO_FEW_POINTS" if np.any(np.isfinite(y[i])) else "NO_DATA"]
-            lines[i] = row_lines
-            quantities[i] = row_quantities
+        for start in range(0, y.shape[0], BLOCK):
+            block = np.ascontiguousarray(y[start : start + BLOCK], dtype=np.float64)
+            block_lines = np.empty((len(block), *lines.shape[1:]))
+            block_quantities = np.empty((len(block), quantities.shape[1]))
+            fit_rows(
+                x if len(x) == 1 else x[start : start + BLOCK], block, estimate, plan, block_lines, block_quantities
+            )
+            lines[start : start + BLOCK] = block_lines
+            quantities[start : start + BLOCK] = block_quantities
+    status = np.full(y.shape[0], OK, dtype=np.uint8)
+    for i in np.flatnonzero(quantities[:, FIT_QUANTITIES.index("flags")].astype(np.int64) & Flag.TOO_SHORT):
+        status[i] = FAILED["TOO_FEW_POINTS" if np.any(np.isfinite(y[i])) else "NO_DATA"]
     return BatchFit(lines=lines, fit=quantities, status=status)

@@ -41,8 +41,8 @@ def filter_taps(scale: float) -> Array:
 def respond(r: Array, taps: Array) -> Array:
     """Return the filter's response to ``r``, mirrored at its ends."""
     n = r.size
-    groups = (taps.size + 2) // 4
-    half = 4 * groups
+    groups = (taps.size + 6) // 8
+    half = 8 * groups
     own = np.zeros(half + 1)
     own[: taps.size] = taps
     padded = np.empty(n + 2 * half)
@@ -54,28 +54,39 @@ def respond(r: Array, taps: Array) -> Array:
     out = np.empty(n)
     for i in range(n):
         out[i] = own[0] * r[i]
-    # Four taps at a time, so that each sum is loaded and stored a quarter as often.
+    # Eight taps at a time, so that each sum is loaded and stored an eighth as often.
     for g in range(groups):
-        k = 4 * g + 1
+        k = 8 * g + 1
         t0, t1, t2, t3 = own[k], own[k + 1], own[k + 2], own[k + 3]
-        left, right = padded[half - k - 3 : half - k + n], padded[half + k : half + k + 3 + n]
+        t4, t5, t6, t7 = own[k + 4], own[k + 5], own[k + 6], own[k + 7]
+        left, right = padded[half - k - 7 : half - k + n], padded[half + k : half + k + 7 + n]
         for i in range(n):
             out[i] += (
-                t0 * (left[i + 3] + right[i])
-                + t1 * (left[i + 2] + right[i + 1])
-                + t2 * (left[i + 1] + right[i + 2])
-                + t3 * (left[i] + right[i + 3])
+                t0 * (left[i + 7] + right[i])
+                + t1 * (left[i + 6] + right[i + 1])
+                + t2 * (left[i + 5] + right[i + 2])
+                + t3 * (left[i + 4] + right[i + 3])
+                + t4 * (left[i + 3] + right[i + 4])
+                + t5 * (left[i + 2] + right[i + 5])
+                + t6 * (left[i + 1] + right[i + 6])
+                + t7 * (left[i] + right[i + 7])
             )
     return out
 
 
 @jit()
-def response_noise(response: Array, share: float, normal: float) -> float:
+def response_noise(response: Array, share: float, normal: float, least: float) -> float:
     """Return the noise of a filter's answers from one of their lower quantiles, which lines hardly reach.
 
-    ``normal`` is the same quantile of the absolute value of a standard normal variable.
+    ``normal`` is the same quantile of the absolute value of a standard normal variable. Noise of up to ``least`` is
+    not told apart: counting shows it, without looking for the quantile.
     """
-    return kth_smallest(np.abs(response), int(share * response.size)) / normal
+    size = np.abs(response)
+    before = int(share * size.size)
+    small = 0
+    for i in range(size.size):
+        small += 1 if size[i] <= least * normal else 0
+    return least if small > before else kth_smallest(size, before) / normal
 
 
 @jit()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from spectroflow.peaks.model import EXPONENTIAL, Controls, companion, line_derivatives, model, weighted_residual
 from spectroflow.peaks.normal import cross_block, dot, factor, mixed_block, self_block, solve
 from spectroflow.peaks.profiles import reach
+from spectroflow.peaks.spline import terms_block, weighted_basis
 from spectroflow.signal.compiled import COMPILED, jit
 
 Array = npt.NDArray[np.float64]
@@ -25,31 +26,13 @@ ITERATIONS_USED_UP = 1
 @jit()
 def weighted_terms(x: Array, weight: Array, basis: Array, spans: Index, beta: Array, controls: Controls) -> Array:
     """Return the derivatives by the background's coefficients, times the weights; only within ``spans``."""
+    if controls.background != EXPONENTIAL:
+        return weighted_basis(basis, spans, weight)
     out = np.empty((beta.size, x.size))
-    for k in range(beta.size):
-        row = out[k]
-        if controls.background == EXPONENTIAL:
-            for i in range(x.size):
-                value = np.exp(-beta[1] * x[i]) * weight[i]
-                row[i] = value if k == 0 else -beta[0] * x[i] * value
-        else:
-            source, part = basis[k, spans[k, 0] : spans[k, 1]], row[spans[k, 0] : spans[k, 1]]
-            own = weight[spans[k, 0] : spans[k, 1]]
-            for i in range(source.size):
-                part[i] = source[i] * own[i]
-    return out
-
-
-@jit()
-def terms_block(terms: Array, spans: Index) -> Array:
-    """Return the inner products of the background's derivatives (lower triangle)."""
-    count = terms.shape[0]
-    out = np.zeros((count, count))
-    for k in range(count):
-        for j in range(k + 1):
-            a, b = max(spans[k, 0], spans[j, 0]), min(spans[k, 1], spans[j, 1])
-            if b > a:
-                out[k, j] = dot(terms[k, a:b], terms[j, a:b])
+    for i in range(x.size):
+        value = np.exp(-beta[1] * x[i]) * weight[i]
+        out[0, i] = value
+        out[1, i] = -beta[0] * x[i] * value
     return out
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.signal.compiled import jit
-from spectroflow.signal.ordering import ascending, kth_smallest, median
+from spectroflow.signal.ordering import ascending, extremes, kth_smallest, median
 
 Array = npt.NDArray[np.float64]
 
@@ -36,6 +36,8 @@ def usable_points(axis: Array, intensity: Array, sigma: Array) -> tuple[Array, A
     """Return the points that can be used, by ascending axis with repeats averaged, and flags."""
     n = intensity.size
     flags = 0
+    if sigma.size != n and all_usable(axis, intensity):
+        return axis.copy(), intensity.copy(), np.empty(0), flags
     x = np.empty(n)
     y = np.empty(n)
     s = np.empty(n if sigma.size == n else 0)
@@ -102,6 +104,22 @@ def usable_points(axis: Array, intensity: Array, sigma: Array) -> tuple[Array, A
 
 
 @jit()
+def all_usable(axis: Array, intensity: Array) -> bool:
+    """Return whether the axis ascends, everything is finite and no end is padded, as in most spectra."""
+    n = intensity.size
+    if n == 0 or intensity[0] == 0.0 or intensity[n - 1] == 0.0:
+        return False
+    wrong = 0
+    for i in range(n):
+        wrong += 0 if abs(intensity[i]) < np.inf else 1
+    for i in range(n):
+        wrong += 0 if abs(axis[i]) < np.inf else 1
+    for i in range(1, n):
+        wrong += 0 if axis[i] > axis[i - 1] else 1
+    return wrong == 0
+
+
+@jit()
 def second_difference_sigma(y: Array) -> float:
     """Return the noise of ``y`` from the median absolute second difference."""
     n = y.size
@@ -136,7 +154,7 @@ def middle_range(y: Array) -> float:
 def plateau_points(y: Array, noise: float) -> npt.NDArray[np.bool_]:
     """Return which points belong to a flat top at the highest value."""
     out = np.zeros(y.size, np.bool_)
-    top = np.max(y)
+    _, top = extremes(y)
     alike = 0
     for i in range(y.size):
         alike += 1 if y[i] == top else 0
@@ -180,7 +198,8 @@ def prepare(axis: Array, intensity: Array, sigma: Array, mode: int) -> tuple[Arr
     nowhere = np.zeros(0)
     if n < 5:
         return x, y, np.ones(n), np.nan, nowhere, flags
-    largest = np.max(np.abs(y))
+    lowest, highest = extremes(y)
+    largest = max(-lowest, highest)
     if largest == 0.0:
         return x, y, np.ones(n), 0.0, nowhere, flags | NO_NOISE
     counts = mode == FROM_COUNTS or (mode == AUTO and sigma.size == 0 and look_like_counts(y))

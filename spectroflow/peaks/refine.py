@@ -100,8 +100,9 @@ def refine(
         The arrays do not fit together or hold values that are not finite.
     """
     from spectroflow.peaks.finish import write_lines
-    from spectroflow.peaks.minimise import CONVERGED, assemble, bounded_step, minimise, terms_block, weighted_terms
+    from spectroflow.peaks.minimise import CONVERGED, assemble, bounded_step, minimise, weighted_terms
     from spectroflow.peaks.model import EXPONENTIAL, LINEAR, Controls, model, weighted_residual
+    from spectroflow.peaks.spline import terms_block
 
     x = np.ascontiguousarray(axis, dtype=np.float64)
     y = np.ascontiguousarray(intensity, dtype=np.float64)

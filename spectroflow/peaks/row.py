@@ -10,7 +10,7 @@ from spectroflow.peaks.drop import DOUBTFUL, drop_lines, height_significance
 from spectroflow.peaks.finish import lorentz_share, write_lines
 from spectroflow.peaks.minimise import ITERATIONS_USED_UP, minimise
 from spectroflow.peaks.model import LINEAR, Controls
-from spectroflow.peaks.prepare import prepare
+from spectroflow.peaks.prepare import NO_NOISE, prepare
 from spectroflow.peaks.profiles import VOIGT
 from spectroflow.peaks.search import search
 from spectroflow.peaks.settings import Plan
@@ -48,7 +48,17 @@ SEARCH, CHECK, FINAL, POLISH = 0, 1, 2, 3
 
 
 @jit()
-def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: Array, fit_out: Array) -> bool:
+def fit_rows(axes: Array, intensities: Array, sigma: Array, plan: Plan, lines_out: Array, fit_out: Array) -> None:
+    """Fit spectra one after the other.
+
+    Shapes are those of :func:`fit_row` with the spectra in front; ``axes`` may hold one axis for all of them.
+    """
+    for i in range(intensities.shape[0]):
+        fit_row(axes[i % axes.shape[0]], intensities[i], sigma, plan, lines_out[i], fit_out[i])
+
+
+@jit()
+def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: Array, fit_out: Array) -> None:
     """Fit one spectrum.
 
     Parameters
@@ -63,11 +73,6 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
         Shape ``(slots, 11)``: filled with lines by ascending centre, NaN beyond.
     fit_out
         Shape ``(7,)``: the quantities of the whole spectrum.
-
-    Returns
-    -------
-    bool
-        False where there are too few points to fit anything.
     """
     lines_out[:] = np.nan
     fit_out[:] = np.nan
@@ -77,7 +82,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     fit_out[5] = 0.0
     if n < LEAST_POINTS:
         fit_out[6] = flags | TOO_SHORT | NO_PEAKS
-        return False
+        return
     scales = filter_scales(x, plan)
     fwhm_low, fwhm_high = width_bounds(x, plan)
     basis, spans = spline_basis(n, BACKGROUND_TERMS if plan.baseline == 2 else 0)
@@ -131,10 +136,16 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     p, low, high = starts(x, found, count, weight, fwhm_low, fwhm_high, plan)
     iterations = 0
     outcome = 0
+    # Data without noise are followed by many lines too many: they go before anything is fitted to the last digit.
+    guessed = plan.drop == 1 and flags & NO_NOISE != 0
     stage = SEARCH
     while True:
         # One place that fits everything together, whatever the stage: the compiler has it to do once.
-        now = loose if stage == SEARCH else (short if stage == CHECK else controls)
+        now = controls
+        if stage == SEARCH or (stage == CHECK and guessed):
+            now = loose
+        elif stage == CHECK:
+            now = short
         chi2, steps, outcome, residual, matrix, first = minimise(
             x, y, weight, p, low, high, basis, spans, beta, now, -1.0
         )
@@ -158,7 +169,7 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
                     rest = residual / weight
                     p, low, high, removed = drop_lines(x, rest, weight, p, low, high, significance, loose)
             stage = FINAL
-            if not removed and (outcome != ITERATIONS_USED_UP or plan.drop == 0):
+            if not removed and not guessed and (outcome != ITERATIONS_USED_UP or plan.drop == 0):
                 if plan.polish == 0:
                     break
                 stage = POLISH
@@ -205,7 +216,6 @@ def fit_row(axis: Array, intensity: Array, sigma: Array, plan: Plan, lines_out: 
     fit_out[4] = noise * np.sqrt(np.mean(whole_background**2))
     fit_out[5] = iterations
     fit_out[6] = flags
-    return True
 
 
 @jit()

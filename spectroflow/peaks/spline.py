@@ -50,24 +50,45 @@ def spline_basis(points: int, terms: int) -> tuple[Array, Index]:
 
 
 @jit()
+def weighted_basis(basis: Array, spans: Index, weight: Array) -> Array:
+    """Return ``basis`` times the weights; only within ``spans``."""
+    out = np.empty(basis.shape)
+    for k in range(basis.shape[0]):
+        source, part = basis[k, spans[k, 0] : spans[k, 1]], out[k, spans[k, 0] : spans[k, 1]]
+        own = weight[spans[k, 0] : spans[k, 1]]
+        for i in range(source.size):
+            part[i] = source[i] * own[i]
+    return out
+
+
+@jit()
+def terms_block(terms: Array, spans: Index) -> Array:
+    """Return the inner products of the background's derivatives (lower triangle)."""
+    count = terms.shape[0]
+    out = np.zeros((count, count))
+    for k in range(count):
+        for j in range(k + 1):
+            a, b = max(spans[k, 0], spans[j, 0]), min(spans[k, 1], spans[j, 1])
+            if b > a:
+                out[k, j] = dot(terms[k, a:b], terms[j, a:b])
+    return out
+
+
+@jit()
 def fit_linear(y: Array, weight: Array, basis: Array, spans: Index) -> tuple[Array, bool]:
     """Return the coefficients of the weighted least-squares fit of ``basis`` to ``y``, and whether it exists."""
     terms = basis.shape[0]
-    beta = np.zeros(terms)
-    weighted = basis * weight
+    weighted = weighted_basis(basis, spans, weight)
+    matrix = terms_block(weighted, spans)
     data = y * weight
-    matrix = np.zeros((terms, terms))
+    beta = np.zeros(terms)
     first = np.zeros(terms, np.int64)
     for k in range(terms):
-        row = weighted[k]
+        a, b = spans[k, 0], spans[k, 1]
+        beta[k] = dot(weighted[k, a:b], data[a:b])
         first[k] = k
-        beta[k] = dot(row[spans[k, 0] : spans[k, 1]], data[spans[k, 0] : spans[k, 1]])
-        for j in range(k, -1, -1):
-            begin, end = max(spans[k, 0], spans[j, 0]), min(spans[k, 1], spans[j, 1])
-            if end <= begin:
-                break
-            matrix[k, j] = dot(row[begin:end], weighted[j, begin:end])
-            first[k] = j
+        while first[k] > 0 and spans[first[k] - 1, 1] > a:
+            first[k] -= 1
     if not factor(matrix, first, terms):
         return np.zeros(terms), False
     solve(matrix, first, terms, beta)

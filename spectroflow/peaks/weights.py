@@ -31,8 +31,8 @@ def first_weights(signal: Array, weight: Array, model_error: float) -> tuple[Arr
     """
     scaled = signal * weight
     colour = max(
-        response_noise(respond(scaled, filter_taps(1.5)), 0.1, TENTH),
-        response_noise(respond(scaled, filter_taps(3.0)), 0.1, TENTH),
+        response_noise(respond(scaled, filter_taps(1.5)), 0.1, TENTH, COLOURED),
+        response_noise(respond(scaled, filter_taps(3.0)), 0.1, TENTH, COLOURED),
     )
     colour = colour if colour > COLOURED else 1.0
     weight = weight / colour
@@ -75,6 +75,6 @@ def residual_colour(rest: Array) -> float:
     ``rest`` is in units of the noise.
     """
     return max(
-        response_noise(respond(rest, filter_taps(1.5)), 0.5, HALF),
-        response_noise(respond(rest, filter_taps(3.0)), 0.5, HALF),
+        response_noise(respond(rest, filter_taps(1.5)), 0.5, HALF, 0.0),
+        response_noise(respond(rest, filter_taps(3.0)), 0.5, HALF, 0.0),
     )

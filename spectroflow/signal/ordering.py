@@ -15,16 +15,32 @@ FEW = 64
 
 
 @jit()
+def extremes(values: Array) -> tuple[float, float]:
+    """Return the least and the largest value.
+
+    Every fourth value goes the same way, so that no comparison waits for the one before it.
+    """
+    n = values.size
+    low0 = low1 = low2 = low3 = high0 = high1 = high2 = high3 = values[0]
+    for i in range(0, n - 3, 4):
+        a, b, c, d = values[i], values[i + 1], values[i + 2], values[i + 3]
+        low0, high0 = a if a < low0 else low0, a if a > high0 else high0
+        low1, high1 = b if b < low1 else low1, b if b > high1 else high1
+        low2, high2 = c if c < low2 else low2, c if c > high2 else high2
+        low3, high3 = d if d < low3 else low3, d if d > high3 else high3
+    low, high = min(min(low0, low1), min(low2, low3)), max(max(high0, high1), max(high2, high3))
+    for i in range(n // 4 * 4, n):
+        low, high = min(low, values[i]), max(high, values[i])
+    return low, high
+
+
+@jit()
 def kth_smallest(values: Array, k: int) -> float:
     """Return the value that has ``k`` values before it in ascending order.
 
     Bisection by counting, which vector registers do many at a time, until few values are left to select from.
     """
-    low, high = values[0], values[0]
-    for i in range(values.size):
-        value = values[i]
-        low = value if value < low else low
-        high = value if value > high else high
+    low, high = extremes(values)
     before, upto = 0, values.size
     while upto - before > FEW:
         middle = 0.5 * low + 0.5 * high
@@ -83,11 +99,12 @@ def median(values: Array) -> float:
     upper = kth_smallest(values, half)
     if values.size % 2 == 1:
         return upper
-    below, lower = 0, -np.inf
+    below = 0
+    smaller = np.empty(values.size)
     for i in range(values.size):
-        value = values[i]
-        below += 1 if value < upper else 0
-        lower = value if (value < upper) & (value > lower) else lower
+        below += 1 if values[i] < upper else 0
+        smaller[i] = values[i] if values[i] < upper else -np.inf
+    _, lower = extremes(smaller)
     # Where fewer than half are below, the two in the middle are equal.
     return 0.5 * (upper + (lower if below == half else upper))
 
@@ -116,6 +133,10 @@ def ascending(values: Array) -> npt.NDArray[np.int64]:
 
 
 if not COMPILED:
+
+    def extremes(values: Array) -> tuple[float, float]:
+        """Return the least and the largest value."""
+        return float(values.min()), float(values.max())
 
     def kth_smallest(values: Array, k: int) -> float:
         """Return the value that has ``k`` values before it in ascending order."""

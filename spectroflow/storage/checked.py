@@ -64,6 +64,8 @@ class CheckedWriter:
     behind
         How many writes may go on in threads while the unit computes what it writes next; 0 for none. Hashing,
         writing and forcing to disk all leave Python free, so that they cost a unit of many shards almost no time.
+    on_written
+        Hears after each write, in the thread that wrote, how many objects are written by then.
 
     Notes
     -----
@@ -80,6 +82,7 @@ class CheckedWriter:
         is_done: Callable[[], bool] = lambda: False,
         *,
         behind: int = 0,
+        on_written: Callable[[int], None] = lambda count: None,  # noqa: ARG005
     ) -> None:
         self.root = root
         self.allowed = allowed
@@ -87,6 +90,7 @@ class CheckedWriter:
         self._is_done = is_done
         self._lock = threading.Lock()
         self._behind = behind
+        self._on_written = on_written
         self._threads: ThreadPoolExecutor | None = None
         self._pending: dict[str, Future[None]] = {}
 
@@ -129,12 +133,24 @@ class CheckedWriter:
         while self._pending:
             self._settle_oldest()
 
+    def has(self, key: str) -> bool:
+        """Say whether an object was put, once it is written; what else goes on behind is not waited for."""
+        while key in self._pending:
+            self._settle_oldest()
+        return key in self.written
+
     def _settle_oldest(self) -> None:
         with self._lock:
-            key = next(iter(self._pending), None)
-            oldest = None if key is None else self._pending.pop(key)
-        if oldest is not None:
+            key, oldest = next(iter(self._pending.items()), (None, None))
+        if key is None or oldest is None:
+            return
+        try:
             oldest.result()
+        finally:
+            # Only now: whoever asks for the key meanwhile waits for it too.
+            with self._lock:
+                if self._pending.get(key) is oldest:
+                    del self._pending[key]
 
     def discard(self, key: str) -> None:
         """Delete one object of this unit, as zarr does with a shard that holds fill values only."""
@@ -159,6 +175,8 @@ class CheckedWriter:
         (self.root / key).write_bytes(data, durable=True, at_last=lambda: self.require_open(key))
         with self._lock:
             self.written[key] = record
+            count = len(self.written)
+        self._on_written(count)
 
     def _require(self, key: str) -> None:
         if key not in self.allowed:
@@ -191,10 +209,8 @@ class CheckedStore(LocationStore):
     ) -> Buffer | None:
         """Return the bytes of a key; None for one that the unit owns and has not written yet."""
         full = f"{self._prefix}/{key}"
-        if full in self._writer.allowed:
-            await self._do(self._writer.settle)
-            if full not in self._writer.written:
-                return None
+        if full in self._writer.allowed and not await self._do(lambda: self._writer.has(full)):
+            return None
         return await super().get(key, prototype, byte_range)
 
     def put(self, key: str, data: bytes | memoryview) -> None:

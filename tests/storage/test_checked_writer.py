@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -87,6 +88,28 @@ def test_writes_that_go_on_behind_are_all_there_in_the_end(tmp_path: Path) -> No
     assert writer.written.keys() == keys
     for key, entry in writer.written.items():
         assert digest_bytes((root / key).read_bytes()) == entry.digest
+
+
+def test_asking_for_a_shard_waits_for_its_own_write_only(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    root = Location.parse(tmp_path)
+    asked = []
+
+    def is_done() -> bool:
+        # The writer asks once as it takes the object and once more, in its thread, before the object gets its name.
+        asked.append(threading.current_thread().name)
+        if asked[-1].startswith("write-behind"):
+            assert go_on.wait(20)
+        return False
+
+    with CheckedWriter(root, frozenset({"a", "b"}), is_done, behind=2) as writer:
+        writer.put("a", b"slow")
+        assert not writer.has("b")
+        assert "a" not in writer.written
+        go_on.set()
+        assert writer.has("a")
+        assert writer.written.keys() == {"a"}
+        assert (root / "a").read_bytes() == b"slow"
 
 
 def test_shards_are_the_same_whether_their_chunks_are_coded_together_or_one_by_one(tmp_path: Path) -> None:
