@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,14 @@ from spectroflow.errors import InvalidInput
 from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
-from spectroflow.models.blend import Blend, evidence_of
+from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import Bank, KernelExperts, density_of
-from spectroflow.models.features import KINDS, TRACKS, composition_features, spectrum_features
+from spectroflow.models.experts import Bank, KernelExperts, Opinion, unit_targets
+from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features, spectrum_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
-from spectroflow.models.lines import place_lines
+from spectroflow.models.lines import likely_lines, line_density
 from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import generator_files, generator_parts
@@ -49,6 +50,18 @@ Int = npt.NDArray[np.int64]
 Direction = tuple[str, str]
 BlendKey = tuple[int, str, str, str]  # member, source, target, track
 MetricKey = tuple[int, str, str]  # member, source, target
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What one member answers; ``rule`` is ``(queries, 2)``, how it would place lines."""
+
+    result: Float
+    confidence: Double
+    uncertainty: Float
+    density: Float
+    rule: Double
+    material: Float
 
 
 class Generator:
@@ -96,7 +109,7 @@ class Generator:
     @cached_property
     def features(self) -> dict[str, dict[str, Float]]:
         """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
-        return {n: spectrum_features(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+        return {n: spectrum_features(t.values, self.modalities[n], CLUE_KINDS) for n, t in self.data.spectra.items()}
 
     @cached_property
     def compositions(self) -> dict[str, dict[str, Float]]:
@@ -110,6 +123,14 @@ class Generator:
     def blocks(self) -> dict[str, Blocks]:
         """What learned metrics see of all training spectra."""
         return {n: spectrum_blocks(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+
+    @cached_property
+    def units_and_lines(self) -> dict[str, tuple[Float, Float]]:
+        """All training spectra at unit variance, and their densities of lines."""
+        return {
+            n: (unit_targets(t.values), line_density(np.where(t.valid, t.values, np.float32(0)), self.modalities[n]))
+            for n, t in self.data.spectra.items()
+        }
 
     @cached_property
     def _groups(self) -> dict[str, Int]:
@@ -136,6 +157,9 @@ class Generator:
                 self.data.composition[source],
                 self.data.composition[target],
                 self.modalities[target],
+                self.units_and_lines[target][0],
+                self.data.spectra[target].valid,
+                self.units_and_lines[target][1],
             )
             memory = build_memory(self.data, source, target, rows[source], rows[target])
             if not len(memory):
@@ -290,35 +314,27 @@ class Generator:
         source, target = query.source, query.target
         similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
-        results, confidences, uncertainties, densities, least = [], [], [], [], []
+        results, confidences, uncertainties, densities, rules = [], [], [], [], []
         alone: dict[str, Float] = {}
         share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
         told = np.isfinite(query.composition[:, 0])
         for member in range(self.config.folds):
-            experts = self.member_predictions(query, (member,), similar, decoded)
-            own = similar["shape"][:, self.kernels((member,), source, target).memory.rows]
-            evidence = evidence_of(own, experts)
+            opinion = self.member_opinion(query, (member,), similar, decoded)
             nets = [decoded[name] for name in decoded if member in _without(name)]
             spread = np.std(nets, axis=0) / np.sqrt(len(nets))
-            blend = self.blends[member, source, target, "spectrum"]
-            result, confidence = blend.combine(experts), blend.confidence(evidence)
-            uncertainty = blend.uncertainty(confidence, spread)
-            density, expected = experts.pop("density"), np.full(len(result), blend.least_lines)
-            if told.any():
-                other = self.blends[member, source, target, query.track]
-                sure = other.confidence(evidence)
-                result = np.where(told[:, None], other.combine(experts), result)
-                confidence = np.where(told, sure, confidence)
-                uncertainty = np.where(told[:, None], other.uncertainty(sure, spread), uncertainty)
-                density = np.where(told[:, None], experts.get(density_of(query.track), density), density)
-                expected = np.where(told, other.least_lines, expected)
-            experts.pop("both_density", None)
-            results.append(result)
-            confidences.append(confidence)
-            uncertainties.append(uncertainty)
-            densities.append(density)
-            least.append(expected)
+            said = self._said(opinion, self.blends[member, source, target, "spectrum"], spread)
+            if told.any() and query.track != "spectrum":
+                other = self._said(opinion, self.blends[member, source, target, query.track], spread)
+                said = _Said(
+                    *(_choose(told, a, b) for a, b in zip(vars(other).values(), vars(said).values(), strict=True))
+                )
+            results.append(said.result)
+            confidences.append(said.confidence)
+            uncertainties.append(said.uncertainty)
+            densities.append(said.density)
+            rules.append(said.rule)
             if parts:
+                experts = opinion.predictions | {"material": said.material}
                 for name, value in experts.items():
                     alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1]
         weights = share.T
@@ -331,23 +347,36 @@ class Generator:
             np.sqrt(within + between).astype(np.float32),
             np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
             np.stack(list(latents.values())).mean(axis=0),
-            place_lines(
+            likely_lines(
                 np.einsum("mnp,mn->np", np.stack(densities), weights).astype(np.float32),
                 self.modalities[target],
-                np.einsum("mn,mn->n", np.stack(least), weights),
+                *np.einsum("mnr,mn->rn", np.stack(rules), weights),
             ),
             alone,
         )
 
+    @staticmethod
+    def _said(opinion: Opinion, blend: Blend, spread: Float) -> _Said:
+        heard, evidence = opinion.with_materials(blend.posterior)
+        confidence = blend.confidence(evidence)
+        return _Said(
+            blend.combine(heard.predictions, evidence),
+            confidence,
+            blend.uncertainty(confidence, spread),
+            blend.lines.density(heard.densities),
+            np.tile([blend.lines.count, blend.lines.power], (len(evidence), 1)),
+            heard.predictions["material"],
+        )
+
     def similarity(self, query: Query) -> dict[str, Float]:
         """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
-        seen = spectrum_features(query.values, self.modalities[query.source])
-        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in KINDS}
+        seen = spectrum_features(query.values, self.modalities[query.source], CLUE_KINDS)
+        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in CLUE_KINDS}
 
-    def member_predictions(
+    def member_opinion(
         self, query: Query, without: tuple[int, ...], similar: Mapping[str, Float], decoded: Mapping[str, Float]
-    ) -> dict[str, Float]:
-        """Return every expert's prediction for a query from all folds but some, and densities of lines.
+    ) -> Opinion:
+        """Return what every expert says of a query from all folds but some, nothing weighed yet.
 
         Parameters
         ----------
@@ -360,10 +389,10 @@ class Generator:
         """
         kernels = self.kernels(without, query.source, query.target)
         blocks = spectrum_blocks(query.values, self.modalities[query.source])
-        predictions = kernels.predict(similar, blocks, query.composition, query.track)
+        opinion = kernels.predict(similar, blocks, query.composition, query.track)
         blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
-        predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
-        return predictions
+        opinion.predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
+        return opinion
 
     @torch.no_grad()
     def network_predictions(self, query: Query) -> tuple[dict[str, Float], dict[str, Float]]:
@@ -429,6 +458,10 @@ def seed_of(run_seed: int, digest: str) -> int:
     """Return the seed of one record's randomness: a 63-bit hash of the run's seed and the record's digest."""
     text = f"{run_seed}:{digest}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def _choose(rows: Bool, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.where(rows if one.ndim == 1 else rows[:, None], one, other)
 
 
 def _without(network: str) -> tuple[int, ...]:
