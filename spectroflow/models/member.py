@@ -60,9 +60,9 @@ class Heard:
 
 
 def known_materials(heard: Sequence[Heard], split: Split, least: int) -> list[Heard]:
-    """Return what is said of materials that the memory holds, where the split lets it hold any.
+    """Return what is said of materials that the memory holds, where folds keep samples whole.
 
-    A model whose folds keep less than materials whole is for new samples of materials that it knows. A material
+    Such a model is for new samples of materials that it knows. A material
     with a single sample is unknown to every member that never saw it, and in a collection where most materials
     are such, members that are fitted on all of them learn to answer another question than the one they are asked.
 
@@ -71,7 +71,7 @@ def known_materials(heard: Sequence[Heard], split: Split, least: int) -> list[He
     least
         Materials that there must be, or else nothing is left out.
     """
-    if split == "species":
+    if split != "sample":
         return list(heard)
     chosen = [part.take(np.isin(part.material, part.opinion.prototypes.material)) for part in heard]
     enough = len(np.unique(np.concatenate([part.material for part in chosen]))) >= least
