@@ -44,6 +44,10 @@ def rows(generator: Generator, direction: tuple[str, str]) -> dict[str, tuple[st
         "blend": ("whole generator", whole.scores["blend"]),
         "no_memory": ("without memory (networks and mean)", _alone(without(generator, MEMORY, direction), direction)),
         "no_networks": ("without networks", _alone(without(generator, everyone - {"vae"}, direction), direction)),
+        "no_materials": (
+            "without the posterior over materials",
+            _alone(without(generator, everyone - {"material"}, direction), direction),
+        ),
     }
     for size, scores in network_averages(generator, whole, (1, 2, 4)).items():
         found[f"networks_{size}"] = (f"mean of {size} network{'s' if size > 1 else ''} alone", scores)
