@@ -14,6 +14,7 @@ from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
 from spectroflow.models.features import TRACKS
 from spectroflow.models.generator import BlendKey, Generator, MetricKey, Query
+from spectroflow.models.known import spectrum_blocks
 from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
 from spectroflow.models.training import Trained, build_network
@@ -131,13 +132,14 @@ def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Bl
         query = Query(table.values[rows], table.valid[rows], table.lines[rows], source, target, composition, track)
         similar = generator.similarity(query)
         decoded, _ = generator.network_predictions(query)
+        blocks = spectrum_blocks(query.values, generator.modalities[source])
         for member in range(count):
             heard = []
             for inner in sorted(set(range(count)) - {member}):
                 at = np.flatnonzero((fold == inner) & usable)
                 near = {kind: value[at] for kind, value in similar.items()}
                 nets = {name: value[at] for name, value in decoded.items()}
-                opinion = generator.member_opinion(query.take(at), (member, inner), near, nets)
+                opinion = generator.member_opinion(query.take(at), (member, inner), near, nets, blocks.take(at))
                 heard.append(Heard(at, material[at], opinion))
             heard = known_materials(heard, generator.config.split, 2 * count)
             result[member, source, target, track] = fit_member(generator, heard, pairs, position, target, track)

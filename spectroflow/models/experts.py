@@ -36,12 +36,12 @@ from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import baselines
 from spectroflow.models.blend import evidence_of
-from spectroflow.models.features import CLUE_KINDS, KINDS, composition_features, spectrum_features, unit
+from spectroflow.models.features import CLUE_KINDS, KINDS, composition_features, spectrum_features
 from spectroflow.models.known import composition_blocks, reading_blocks
 from spectroflow.models.lines import line_density
 from spectroflow.models.memory import Memory
 from spectroflow.models.metric import STEPS, Blocks, Metric, learn_metric
-from spectroflow.models.posterior import Posterior, Prototypes
+from spectroflow.models.posterior import Posterior, Prototypes, outline
 from spectroflow.models.reader import CompositionReader
 
 Float = npt.NDArray[np.float32]
@@ -312,8 +312,8 @@ class KernelExperts:
                 both = self.learned[f"both.{track}"].predict((blocks, *read, *known))
                 found["both"] = both[""]
                 answer = {kind: np.where(told, both[kind], answer[kind]) for kind in answer}
-        clues["answer"] = _look(answer[""]) @ _look(self.prototypes.spectra).T
-        mean = np.tile(self.prototypes.density.mean(axis=0), (len(kernel), 1))
+        clues["answer"] = outline(answer[""]) @ self.prototypes.outlines.T
+        mean = np.tile(self.prototypes.mean_density, (len(kernel), 1))
         return Opinion(found, {"kernel": answer["density"], "mean": mean}, clues, self.prototypes)
 
     def _agreement(self, asked: Float, track: str) -> Float:
@@ -323,10 +323,6 @@ class KernelExperts:
         seen = spectrum_features(np.clip(answer, 0.0, None), self.bank.target_modality, ("shape",))["shape"]
         similarity = seen @ self.bank.target["shape"][self.targets.rows].T
         return baselines.soft_neighbours(self.targets, similarity, ECHO_SHARPNESS)
-
-
-def _look(spectra: Float) -> Float:
-    return unit(np.sqrt(np.clip(spectra, 0.0, None)))
 
 
 def unit_targets(targets: Float) -> Float:

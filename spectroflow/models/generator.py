@@ -314,12 +314,13 @@ class Generator:
         source, target = query.source, query.target
         similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
+        blocks = spectrum_blocks(query.values, self.modalities[source])
         results, confidences, uncertainties, densities, rules = [], [], [], [], []
         alone: dict[str, Float] = {}
         share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
         told = np.isfinite(query.composition[:, 0])
         for member in range(self.config.folds):
-            opinion = self.member_opinion(query, (member,), similar, decoded)
+            opinion = self.member_opinion(query, (member,), similar, decoded, blocks)
             nets = [decoded[name] for name in decoded if member in _without(name)]
             spread = np.std(nets, axis=0) / np.sqrt(len(nets))
             said = self._said(opinion, self.blends[member, source, target, "spectrum"], spread)
@@ -374,7 +375,12 @@ class Generator:
         return {kind: seen[kind] @ self.features[query.source][kind].T for kind in CLUE_KINDS}
 
     def member_opinion(
-        self, query: Query, without: tuple[int, ...], similar: Mapping[str, Float], decoded: Mapping[str, Float]
+        self,
+        query: Query,
+        without: tuple[int, ...],
+        similar: Mapping[str, Float],
+        decoded: Mapping[str, Float],
+        blocks: Blocks | None = None,
     ) -> Opinion:
         """Return what every expert says of a query from all folds but some, nothing weighed yet.
 
@@ -386,9 +392,11 @@ class Generator:
             As :meth:`similarity` returns it.
         decoded
             ``{network: (n, points)}``.
+        blocks
+            What a metric sees of the query, where it was looked at before.
         """
         kernels = self.kernels(without, query.source, query.target)
-        blocks = spectrum_blocks(query.values, self.modalities[query.source])
+        blocks = blocks or spectrum_blocks(query.values, self.modalities[query.source])
         opinion = kernels.predict(similar, blocks, query.composition, query.track)
         blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
         opinion.predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from spectroflow.models.features import unit
 from spectroflow.models.memory import Memory
 
 Float = npt.NDArray[np.float32]
@@ -103,6 +105,16 @@ class Prototypes:
             told = np.flatnonzero(np.isfinite(table[:, 0]) & np.isin(groups, names))[::-1]  # the first one stays
             fractions[np.searchsorted(names, groups[told])] = table[told]
         return cls(names, mean(spectra), mean(density), fractions, order, start)
+
+    @cached_property
+    def outlines(self) -> Float:
+        """The spectra as they are compared with answers, ``(m, points)``; see :func:`outline`."""
+        return outline(self.spectra)
+
+    @cached_property
+    def mean_density(self) -> Float:
+        """Density of lines of all materials on average, ``(points,)``."""
+        return np.asarray(self.density.mean(axis=0), np.float32)
 
     def best(self, similarity: Float) -> Float:
         """Return the greatest similarity over the rows of each material, ``(queries, rows) -> (queries, m)``."""
@@ -194,6 +206,11 @@ def fit_posterior(cases: Sequence[Cases]) -> Posterior:
     bounds = [(start - WIDEST, start + WIDEST) for start in first]
     found: Any = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
     return Posterior({name: float(value) for name, value in zip(names, np.exp(found.x), strict=True)})
+
+
+def outline(spectra: Float) -> Float:
+    """Return square roots, centred and of unit length: weak bands count beside the strongest one."""
+    return unit(np.sqrt(np.clip(spectra, 0.0, None)))
 
 
 def few_of_each(material: Int, most: int = MOST_OF_MATERIAL) -> Int:
