@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from spectroflow.errors import InvalidInput
 from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
+from spectroflow.models.answer import Answer, mean_answer
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
 from spectroflow.models.experts import Bank, KernelExperts, Opinion, unit_targets
@@ -33,7 +33,7 @@ from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
-from spectroflow.models.lines import likely_lines, line_density
+from spectroflow.models.lines import line_density
 from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import generator_files, generator_parts
@@ -50,18 +50,6 @@ Int = npt.NDArray[np.int64]
 Direction = tuple[str, str]
 BlendKey = tuple[int, str, str, str]  # member, source, target, track
 MetricKey = tuple[int, str, str]  # member, source, target
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What one member answers; ``rule`` is ``(queries, 2)``, how it would place lines."""
-
-    result: Float
-    confidence: Double
-    uncertainty: Float
-    density: Float
-    rule: Double
-    material: Float
 
 
 class Generator:
@@ -315,7 +303,7 @@ class Generator:
         similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
         blocks = spectrum_blocks(query.values, self.modalities[source])
-        results, confidences, uncertainties, densities, rules = [], [], [], [], []
+        answers: list[Answer] = []
         alone: dict[str, Float] = {}
         share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
         told = np.isfinite(query.composition[:, 0])
@@ -323,51 +311,16 @@ class Generator:
             opinion = self.member_opinion(query, (member,), similar, decoded, blocks)
             nets = [decoded[name] for name in decoded if member in _without(name)]
             spread = np.std(nets, axis=0) / np.sqrt(len(nets))
-            said = self._said(opinion, self.blends[member, source, target, "spectrum"], spread)
+            answer = Answer.of(opinion, self.blends[member, source, target, "spectrum"], spread)
             if told.any() and query.track != "spectrum":
-                other = self._said(opinion, self.blends[member, source, target, query.track], spread)
-                said = _Said(
-                    *(_choose(told, a, b) for a, b in zip(vars(other).values(), vars(said).values(), strict=True))
-                )
-            results.append(said.result)
-            confidences.append(said.confidence)
-            uncertainties.append(said.uncertainty)
-            densities.append(said.density)
-            rules.append(said.rule)
+                knowing = Answer.of(opinion, self.blends[member, source, target, query.track], spread)
+                answer = knowing.where(told, answer)
+            answers.append(answer)
             if parts:
-                experts = opinion.predictions | {"material": said.material}
-                for name, value in experts.items():
+                for name, value in (opinion.predictions | {"material": answer.material}).items():
                     alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1]
-        weights = share.T
-        stacked = np.stack(results)
-        mean = np.einsum("mnp,mn->np", stacked, weights)
-        between = np.einsum("mnp,mn->np", (stacked - mean) ** 2, weights)
-        within = np.einsum("mnp,mn->np", np.stack(uncertainties) ** 2, weights)
-        return Generated(
-            mean.astype(np.float32),
-            np.sqrt(within + between).astype(np.float32),
-            np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
-            np.stack(list(latents.values())).mean(axis=0),
-            likely_lines(
-                np.einsum("mnp,mn->np", np.stack(densities), weights).astype(np.float32),
-                self.modalities[target],
-                *np.einsum("mnr,mn->rn", np.stack(rules), weights),
-            ),
-            alone,
-        )
-
-    @staticmethod
-    def _said(opinion: Opinion, blend: Blend, spread: Float) -> _Said:
-        heard, evidence = opinion.with_materials(blend.posterior)
-        confidence = blend.confidence(evidence)
-        return _Said(
-            blend.combine(heard.predictions, evidence),
-            confidence,
-            blend.uncertainty(confidence, spread),
-            blend.lines.density(heard.densities),
-            np.tile([blend.lines.count, blend.lines.power], (len(evidence), 1)),
-            heard.predictions["material"],
-        )
+        latent = np.stack(list(latents.values())).mean(axis=0)
+        return mean_answer(answers, share.T, latent, alone, self.modalities[target])
 
     def similarity(self, query: Query) -> dict[str, Float]:
         """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
@@ -466,10 +419,6 @@ def seed_of(run_seed: int, digest: str) -> int:
     """Return the seed of one record's randomness: a 63-bit hash of the run's seed and the record's digest."""
     text = f"{run_seed}:{digest}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-
-
-def _choose(rows: Bool, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.where(rows if one.ndim == 1 else rows[:, None], one, other)
 
 
 def _without(network: str) -> tuple[int, ...]:
