@@ -62,9 +62,9 @@ class Heard:
 def known_materials(heard: Sequence[Heard], split: Split, least: int) -> list[Heard]:
     """Return what is said of materials that the memory holds, where folds keep samples whole.
 
-    Such a model is for new samples of materials that it knows. A material
-    with a single sample is unknown to every member that never saw it, and in a collection where most materials
-    are such, members that are fitted on all of them learn to answer another question than the one they are asked.
+    Such a model is for new samples of materials that it knows. A material with a single sample is unknown to every
+    member that never saw it; in a collection where most materials are such, members that are fitted on all of them
+    learn to answer another question than the one they are asked.
 
     Parameters
     ----------
