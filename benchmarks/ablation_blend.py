@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from spectroflow.models import ensemble
+from spectroflow.models import ensemble, member
 from spectroflow.models.blend import correlation
 from spectroflow.models.evaluation import HeldOut, held_out
 from spectroflow.models.experts import experts_of
@@ -28,7 +28,7 @@ def without(generator: Generator, kept: Mapping[str, object] | set[str], directi
         Trained(NetworkPlan(name, _folds(name), 0), network.state_dict(), {})
         for name, network in generator.networks.items()
     ]
-    with patch.object(ensemble, "experts_of", some):
+    with patch.object(member, "experts_of", some):
         return ensemble.fit_generator(generator.data, trained, generator.config, directions=[direction])
 
 
@@ -44,6 +44,10 @@ def rows(generator: Generator, direction: tuple[str, str]) -> dict[str, tuple[st
         "blend": ("whole generator", whole.scores["blend"]),
         "no_memory": ("without memory (networks and mean)", _alone(without(generator, MEMORY, direction), direction)),
         "no_networks": ("without networks", _alone(without(generator, everyone - {"vae"}, direction), direction)),
+        "no_materials": (
+            "without the posterior over materials",
+            _alone(without(generator, everyone - {"material"}, direction), direction),
+        ),
     }
     for size, scores in network_averages(generator, whole, (1, 2, 4)).items():
         found[f"networks_{size}"] = (f"mean of {size} network{'s' if size > 1 else ''} alone", scores)

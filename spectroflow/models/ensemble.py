@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spectroflow.config import TrainConfig
-from spectroflow.models.blend import EVIDENCE, Blend, evidence_of, fit_blend
+from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import density_of, experts_of
 from spectroflow.models.features import TRACKS
 from spectroflow.models.generator import BlendKey, Generator, MetricKey, Query
-from spectroflow.models.lines import least_expected
-from spectroflow.models.memory import material_weights
+from spectroflow.models.known import spectrum_blocks
+from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
 from spectroflow.models.training import Trained, build_network
 
@@ -123,43 +121,26 @@ def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Bl
     data, count = generator.data, generator.config.folds
     pairs = data.pairs(source, target)
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
-    sources, targets = data.spectra[source], data.spectra[target]
-    fold = generator.folds[source][rows]
-    told = np.isfinite(data.composition[source][rows, 0])
+    table, composition = data.spectra[source], data.composition[source][rows]
+    fold, material = generator.folds[source][rows], data.material[source][rows]
+    told = np.isfinite(composition[:, 0])
     result: dict[BlendKey, Blend] = {}
     for track in TRACKS:
         usable = np.ones(len(rows), bool) if track == "spectrum" else told
-        if len(np.unique(data.material[source][rows[usable]])) < 2 * count:
+        if len(np.unique(material[usable])) < 2 * count:
             continue
-        table = data.composition[source][rows]
-        query = Query(sources.values[rows], sources.valid[rows], sources.lines[rows], source, target, table, track)
+        query = Query(table.values[rows], table.valid[rows], table.lines[rows], source, target, composition, track)
         similar = generator.similarity(query)
         decoded, _ = generator.network_predictions(query)
+        blocks = spectrum_blocks(query.values, generator.modalities[source])
         for member in range(count):
-            found: dict[str, Float] = {}
-            evidence = np.zeros((len(rows), len(EVIDENCE)))
+            heard = []
             for inner in sorted(set(range(count)) - {member}):
                 at = np.flatnonzero((fold == inner) & usable)
                 near = {kind: value[at] for kind, value in similar.items()}
                 nets = {name: value[at] for name, value in decoded.items()}
-                part = generator.member_predictions(query.take(at), (member, inner), near, nets)
-                known = generator.kernels((member, inner), source, target).memory.rows
-                evidence[at] = evidence_of(near["shape"][:, known], part)
-                for name, values in part.items():
-                    found.setdefault(name, np.zeros((len(rows), values.shape[1]), np.float32))[at] = values
-            chosen = np.flatnonzero(((fold != member) & usable)[position])
-            at = position[chosen]
-            material = data.material[source][pairs[chosen, 0]]
-            wanted, valid = targets.values[pairs[chosen, 1]], targets.valid[pairs[chosen, 1]]
-            blend = fit_blend(
-                {name: values[at] for name, values in found.items()},
-                [name for name in experts_of(track) if name in found],
-                evidence[at],
-                wanted,
-                valid,
-                material,
-            )
-            density = found[density_of(track) if density_of(track) in found else "density"][at]
-            least = least_expected(density, wanted, valid, material_weights(material), generator.modalities[target])
-            result[member, source, target, track] = replace(blend, least_lines=least)
+                opinion = generator.member_opinion(query.take(at), (member, inner), near, nets, blocks.take(at))
+                heard.append(Heard(at, material[at], opinion))
+            heard = known_materials(heard, generator.config.split, 2 * count)
+            result[member, source, target, track] = fit_member(generator, heard, pairs, position, target, track)
     return result

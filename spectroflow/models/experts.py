@@ -13,19 +13,21 @@ learned               kernel ridge regression with a learned metric on the spect
                       composition that is read from it
 reading               what the composition alone would give, asked with the composition read
 echo                  mean of all training targets, weighted by likeness to the regressions' answer
+material              mean targets of the training materials, weighted by how likely the sample is,
+                      or is like, each of them (``posterior.py``); joins when the clues are weighed
 vae                   mean of the networks
 composition           kernel ridge regression from composition alone: the row without the spectrum
 both                  as ``learned``, with the composition that is known
 ====================  =========================================================================
 
-``density`` and ``both_density`` are no spectra but densities of lines, by the same kernels as ``learned``
-and ``both``; see ``lines.py``.
+Densities of lines (see ``lines.py``) are predicted by the same kernels as ``learned`` and ``both``, by the same
+weights as ``material``, and on average.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,19 +35,22 @@ import numpy.typing as npt
 from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import baselines
-from spectroflow.models.features import KINDS, spectrum_features
+from spectroflow.models.blend import evidence_of
+from spectroflow.models.features import CLUE_KINDS, KINDS, composition_features, spectrum_features
 from spectroflow.models.known import composition_blocks, reading_blocks
 from spectroflow.models.lines import line_density
 from spectroflow.models.memory import Memory
 from spectroflow.models.metric import STEPS, Blocks, Metric, learn_metric
+from spectroflow.models.posterior import Posterior, Prototypes, outline
 from spectroflow.models.reader import CompositionReader
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
 BASELINES = ("mean", "nearest", "soft", "ridge")
-SPECTRUM_EXPERTS = ("mean", "nearest", "soft", "ridge", *KINDS, "learned", "reading", "echo", "vae")
+SPECTRUM_EXPERTS = ("mean", "nearest", "soft", "ridge", *KINDS, "learned", "reading", "echo", "vae", "material")
 COMPOSITION_EXPERTS = ("composition", "both")
 SHARPNESS, ECHO_SHARPNESS = 30.0, 15.0
 RBF_GAMMA, RBF_RIDGE = 4.0, 0.5
@@ -58,9 +63,8 @@ def experts_of(track: str) -> tuple[str, ...]:
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
 
 
-def density_of(track: str) -> str:
-    """Return the name of the density of lines in a track."""
-    return "density" if track == "spectrum" else "both_density"
+DENSITIES = ("kernel", "material", "mean")
+"""What predicts where lines are."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Bank:
         ``(rows, elements)`` atomic fractions; NaN rows where unknown.
     target_modality
         What the target is, for looking at predictions in the same way.
+    target_values, target_valid, target_density
+        ``(rows, points)`` of unit variance, where they were measured, and their densities of lines.
     """
 
     source: Mapping[str, Float]
@@ -85,6 +91,41 @@ class Bank:
     source_composition: Float
     target_composition: Float
     target_modality: Modality
+    target_values: Float
+    target_valid: Bool
+    target_density: Float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What is said of queries before anybody has weighed it.
+
+    Attributes
+    ----------
+    predictions
+        ``{expert: (queries, points)}``
+    densities
+        ``{one of DENSITIES: (queries, points)}``
+    clues
+        ``{clue: (queries, materials)}`` for the posterior.
+    prototypes
+        The materials.
+    """
+
+    predictions: dict[str, Float]
+    densities: dict[str, Float]
+    clues: dict[str, Float]
+    prototypes: Prototypes
+
+    def with_materials(self, posterior: Posterior) -> tuple[Opinion, Double]:
+        """Return the opinion with the expert ``material``, and the evidence; see :func:`.blend.evidence_of`."""
+        probability = posterior.probability(self.clues)
+        share = probability.astype(np.float32)
+        predictions = self.predictions | {"material": share @ self.prototypes.spectra}
+        densities = self.densities | {"material": share @ self.prototypes.density}
+        return replace(self, predictions=predictions, densities=densities), evidence_of(
+            self.clues, probability, predictions
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +158,14 @@ class MetricRegression:
 
     def predict(self, known: tuple[Blocks, ...]) -> dict[str, Float]:
         """Return ``{kind: (queries, points)}``."""
-        kernel = self.metric.kernel(self.metric.scaled(known), self.reference)
+        return self.answers(self.kernel(known))
+
+    def kernel(self, known: tuple[Blocks, ...]) -> Float:
+        """Return how alike queries are to what it was fitted on, ``(queries, n)``."""
+        return self.metric.kernel(self.metric.scaled(known), self.reference)
+
+    def answers(self, kernel: Float) -> dict[str, Float]:
+        """Return ``{kind: (queries, points)}`` from kernel values."""
         return {kind: fit.predict(kernel) for kind, fit in self.fits.items()}
 
 
@@ -132,6 +180,7 @@ class KernelExperts:
     ridge: baselines.KernelRidge
     views: dict[str, baselines.KernelRidge]
     learned: dict[str, MetricRegression]
+    prototypes: Prototypes
 
     @classmethod
     def fit(
@@ -201,14 +250,23 @@ class KernelExperts:
                 metric = metric_for(f"composition.{track}", blocks, wanted, group)
                 fit = MetricRegression.fit(blocks, metric, np.ones(len(group)), {"": (wanted, metric.ridge)})
                 learned[f"composition.{track}"] = fit
-        return cls(bank, memory, targets, reader, ridge, views, learned)
+        prototypes = Prototypes.of(
+            memory,
+            targets,
+            bank.target_values[targets.rows],
+            bank.target_valid[targets.rows],
+            bank.target_density[targets.rows],
+            own_composition,
+            bank.target_composition[targets.rows],
+        )
+        return cls(bank, memory, targets, reader, ridge, views, learned, prototypes)
 
     @property
     def metrics(self) -> dict[str, Metric]:
         """What was learned of likeness, by name."""
         return {name: regression.metric for name, regression in self.learned.items()}
 
-    def predict(self, similar: Mapping[str, Float], blocks: Blocks, composition: Float, track: str) -> dict[str, Float]:
+    def predict(self, similar: Mapping[str, Float], blocks: Blocks, composition: Float, track: str) -> Opinion:
         """Predict for queries.
 
         Parameters
@@ -229,25 +287,37 @@ class KernelExperts:
         }
         for kind in KINDS:
             found[kind] = self.views[kind].predict(baselines.laplacian_kernel(own[kind], LAPLACE_GAMMA))
+        clues = {kind: self.prototypes.best(own[kind]) for kind in CLUE_KINDS}
         read: tuple[Blocks, ...] = ()
         if self.reader is not None:
             reading = self.reader.read(similar)
             read = (reading_blocks(reading),)
+            clues["reading"] = self._agreement(reading, "formula")
             if "composition.formula" in self.learned:
                 shares = reading**2 / np.maximum((reading**2).sum(axis=1, keepdims=True), 1e-9)
                 asked = (composition_blocks(shares, "formula"),)
                 found["reading"] = self.learned["composition.formula"].predict(asked)[""]
-        answer = self.learned["learned"].predict((blocks, *read))
-        found |= {"learned": answer[""], "density": answer["density"]}
+        kernel = self.learned["learned"].kernel((blocks, *read))
+        clues["kernel"] = self.prototypes.best(kernel)
+        answer = self.learned["learned"].answers(kernel)
+        found["learned"] = answer[""]
         found["echo"] = self._echo(np.mean([found[kind] for kind in (*KINDS, "learned")], axis=0))
         if track != "spectrum":
             known = (composition_blocks(composition, track),)
+            clues["composition"] = self._agreement(composition_features(composition, track), track)
             if f"composition.{track}" in self.learned:
                 found["composition"] = self.learned[f"composition.{track}"].predict(known)[""]
             if f"both.{track}" in self.learned:
-                answer = self.learned[f"both.{track}"].predict((blocks, *read, *known))
-                found |= {"both": answer[""], "both_density": answer["density"]}
-        return found
+                told = np.isfinite(composition[:, :1])
+                both = self.learned[f"both.{track}"].predict((blocks, *read, *known))
+                found["both"] = both[""]
+                answer = {kind: np.where(told, both[kind], answer[kind]) for kind in answer}
+        clues["answer"] = outline(answer[""]) @ self.prototypes.outlines.T
+        mean = np.tile(self.prototypes.mean_density, (len(kernel), 1))
+        return Opinion(found, {"kernel": answer["density"], "mean": mean}, clues, self.prototypes)
+
+    def _agreement(self, asked: Float, track: str) -> Float:
+        return self.prototypes.agreement(asked, composition_features(self.prototypes.fractions, track))
 
     def _echo(self, answer: Float) -> Float:
         seen = spectrum_features(np.clip(answer, 0.0, None), self.bank.target_modality, ("shape",))["shape"]

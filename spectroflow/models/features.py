@@ -15,8 +15,13 @@ from spectroflow.models.preprocess import blur
 Float = npt.NDArray[np.float32]
 
 KINDS = ("shape", "weak", "slope", "local")
-VIEWS = {"shape": 2, "weak": 8, "slope": 4, "local": 2, "coarse": 16, "trend": 8}
-"""Every view and how far it is blurred, in resolutions of the modality; :data:`KINDS` are those compared whole."""
+METRIC_KINDS = (*KINDS, "coarse", "trend")
+CLUE_KINDS = (*KINDS, "edge", "steep")
+VIEWS = {"shape": 2, "weak": 8, "slope": 4, "local": 2, "coarse": 16, "trend": 8, "edge": 1, "steep": 2}
+"""Every view and how far it is blurred, in resolutions of the modality.
+
+:data:`KINDS` are compared whole, :data:`METRIC_KINDS` region by region, :data:`CLUE_KINDS` tell materials apart.
+"""
 
 TRACKS = ("spectrum", "elements", "formula")
 
@@ -31,6 +36,8 @@ def spectrum_features(prepared: Float, modality: Modality, kinds: tuple[str, ...
     local     relative to the surroundings of each point: which lines, not how strong
     coarse    square root of a very broad blur: where on the axis most of the intensity is
     trend     derivative of a broad blur of the square root
+    edge      derivative of the square root at full resolution: where exactly lines are
+    steep     derivative of the intensity itself: the strongest lines and their widths
     ========  ===================================================================================
 
     Parameters
@@ -52,6 +59,8 @@ def spectrum_features(prepared: Float, modality: Modality, kinds: tuple[str, ...
         "local": lambda: np.sqrt(_blurred(_relative(prepared, points), width["local"])),
         "coarse": lambda: np.sqrt(_blurred(prepared, width["coarse"])),
         "trend": lambda: np.asarray(np.gradient(np.sqrt(_blurred(prepared, width["trend"])), axis=1)),
+        "edge": lambda: np.asarray(np.gradient(np.sqrt(_blurred(prepared, width["edge"])), axis=1)),
+        "steep": lambda: np.asarray(np.gradient(_blurred(prepared, width["steep"]), axis=1)),
     }
     return {kind: unit(views[kind]()) for kind in kinds}
 

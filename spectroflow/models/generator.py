@@ -25,14 +25,15 @@ from spectroflow.errors import InvalidInput
 from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
-from spectroflow.models.blend import Blend, evidence_of
+from spectroflow.models.answer import Answer, mean_answer
+from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import Bank, KernelExperts, density_of
-from spectroflow.models.features import KINDS, TRACKS, composition_features, spectrum_features
+from spectroflow.models.experts import Bank, KernelExperts, Opinion, unit_targets
+from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features, spectrum_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
-from spectroflow.models.lines import place_lines
+from spectroflow.models.lines import line_density
 from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import generator_files, generator_parts
@@ -96,7 +97,7 @@ class Generator:
     @cached_property
     def features(self) -> dict[str, dict[str, Float]]:
         """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
-        return {n: spectrum_features(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+        return {n: spectrum_features(t.values, self.modalities[n], CLUE_KINDS) for n, t in self.data.spectra.items()}
 
     @cached_property
     def compositions(self) -> dict[str, dict[str, Float]]:
@@ -110,6 +111,14 @@ class Generator:
     def blocks(self) -> dict[str, Blocks]:
         """What learned metrics see of all training spectra."""
         return {n: spectrum_blocks(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
+
+    @cached_property
+    def units_and_lines(self) -> dict[str, tuple[Float, Float]]:
+        """All training spectra at unit variance, and their densities of lines."""
+        return {
+            n: (unit_targets(t.values), line_density(np.where(t.valid, t.values, np.float32(0)), self.modalities[n]))
+            for n, t in self.data.spectra.items()
+        }
 
     @cached_property
     def _groups(self) -> dict[str, Int]:
@@ -136,6 +145,9 @@ class Generator:
                 self.data.composition[source],
                 self.data.composition[target],
                 self.modalities[target],
+                self.units_and_lines[target][0],
+                self.data.spectra[target].valid,
+                self.units_and_lines[target][1],
             )
             memory = build_memory(self.data, source, target, rows[source], rows[target])
             if not len(memory):
@@ -290,64 +302,40 @@ class Generator:
         source, target = query.source, query.target
         similar = self.similarity(query)
         decoded, latents = self.network_predictions(query)
-        results, confidences, uncertainties, densities, least = [], [], [], [], []
+        blocks = spectrum_blocks(query.values, self.modalities[source])
+        answers: list[Answer] = []
         alone: dict[str, Float] = {}
         share = (speaks / speaks.sum(axis=1, keepdims=True)).astype(np.float32)
         told = np.isfinite(query.composition[:, 0])
         for member in range(self.config.folds):
-            experts = self.member_predictions(query, (member,), similar, decoded)
-            own = similar["shape"][:, self.kernels((member,), source, target).memory.rows]
-            evidence = evidence_of(own, experts)
+            opinion = self.member_opinion(query, (member,), similar, decoded, blocks)
             nets = [decoded[name] for name in decoded if member in _without(name)]
             spread = np.std(nets, axis=0) / np.sqrt(len(nets))
-            blend = self.blends[member, source, target, "spectrum"]
-            result, confidence = blend.combine(experts), blend.confidence(evidence)
-            uncertainty = blend.uncertainty(confidence, spread)
-            density, expected = experts.pop("density"), np.full(len(result), blend.least_lines)
-            if told.any():
-                other = self.blends[member, source, target, query.track]
-                sure = other.confidence(evidence)
-                result = np.where(told[:, None], other.combine(experts), result)
-                confidence = np.where(told, sure, confidence)
-                uncertainty = np.where(told[:, None], other.uncertainty(sure, spread), uncertainty)
-                density = np.where(told[:, None], experts.get(density_of(query.track), density), density)
-                expected = np.where(told, other.least_lines, expected)
-            experts.pop("both_density", None)
-            results.append(result)
-            confidences.append(confidence)
-            uncertainties.append(uncertainty)
-            densities.append(density)
-            least.append(expected)
+            answer = Answer.of(opinion, self.blends[member, source, target, "spectrum"], spread)
+            if told.any() and query.track != "spectrum":
+                knowing = Answer.of(opinion, self.blends[member, source, target, query.track], spread)
+                answer = knowing.where(told, answer)
+            answers.append(answer)
             if parts:
-                for name, value in experts.items():
+                for name, value in (opinion.predictions | {"material": answer.material}).items():
                     alone[name] = alone.get(name, np.float32(0)) + value * share[:, member : member + 1]
-        weights = share.T
-        stacked = np.stack(results)
-        mean = np.einsum("mnp,mn->np", stacked, weights)
-        between = np.einsum("mnp,mn->np", (stacked - mean) ** 2, weights)
-        within = np.einsum("mnp,mn->np", np.stack(uncertainties) ** 2, weights)
-        return Generated(
-            mean.astype(np.float32),
-            np.sqrt(within + between).astype(np.float32),
-            np.einsum("mn,mn->n", np.stack(confidences), weights).astype(np.float32),
-            np.stack(list(latents.values())).mean(axis=0),
-            place_lines(
-                np.einsum("mnp,mn->np", np.stack(densities), weights).astype(np.float32),
-                self.modalities[target],
-                np.einsum("mn,mn->n", np.stack(least), weights),
-            ),
-            alone,
-        )
+        latent = np.stack(list(latents.values())).mean(axis=0)
+        return mean_answer(answers, share.T, latent, alone, self.modalities[target])
 
     def similarity(self, query: Query) -> dict[str, Float]:
         """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
-        seen = spectrum_features(query.values, self.modalities[query.source])
-        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in KINDS}
+        seen = spectrum_features(query.values, self.modalities[query.source], CLUE_KINDS)
+        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in CLUE_KINDS}
 
-    def member_predictions(
-        self, query: Query, without: tuple[int, ...], similar: Mapping[str, Float], decoded: Mapping[str, Float]
-    ) -> dict[str, Float]:
-        """Return every expert's prediction for a query from all folds but some, and densities of lines.
+    def member_opinion(
+        self,
+        query: Query,
+        without: tuple[int, ...],
+        similar: Mapping[str, Float],
+        decoded: Mapping[str, Float],
+        blocks: Blocks | None = None,
+    ) -> Opinion:
+        """Return what every expert says of a query from all folds but some, nothing weighed yet.
 
         Parameters
         ----------
@@ -357,13 +345,15 @@ class Generator:
             As :meth:`similarity` returns it.
         decoded
             ``{network: (n, points)}``.
+        blocks
+            What a metric sees of the query, where it was looked at before.
         """
         kernels = self.kernels(without, query.source, query.target)
-        blocks = spectrum_blocks(query.values, self.modalities[query.source])
-        predictions = kernels.predict(similar, blocks, query.composition, query.track)
+        blocks = blocks or spectrum_blocks(query.values, self.modalities[query.source])
+        opinion = kernels.predict(similar, blocks, query.composition, query.track)
         blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
-        predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
-        return predictions
+        opinion.predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
+        return opinion
 
     @torch.no_grad()
     def network_predictions(self, query: Query) -> tuple[dict[str, Float], dict[str, Float]]:

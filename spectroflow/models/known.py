@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spectroflow.materials.composition import ATOMIC_NUMBER, OXYGEN
 from spectroflow.modality import Modality
-from spectroflow.models.features import VIEWS, composition_features, spectrum_features
+from spectroflow.models.features import METRIC_KINDS, VIEWS, composition_features, spectrum_features
 from spectroflow.models.metric import Blocks
 
 Float = npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ def spectrum_blocks(prepared: Float, modality: Modality) -> Blocks:
     prepared
         ``(n, points)``
     """
-    features = spectrum_features(prepared, modality, tuple(VIEWS))
+    features = spectrum_features(prepared, modality, METRIC_KINDS)
     edges = _edges(modality)
     columns, block = [], []
     for k, (kind, values) in enumerate(features.items()):

@@ -126,6 +126,26 @@ def test_a_composition_is_used_where_it_is_known_and_only_there(generator: Gener
         generator.generate(*inputs, composition=known, track="isotopes")
 
 
+def test_a_model_of_known_materials_names_the_material_of_a_new_sample(
+    small_data: TrainingData, small_config: TrainConfig
+) -> None:
+    config = small_config.model_copy(update={"split": "sample", "epochs": 1})
+    networks = train_networks(small_data, config)
+    known = fit_generator(small_data, networks, config, directions=[("raman", "ir")])
+    found = held_out(known, small_data, "raman", "ir", parts=True)
+    wanted = small_data.spectra["ir"]
+    r = correlation(found.intensity, wanted.values, wanted.valid)
+    named = correlation(found.experts["material"], wanted.values, wanted.valid)
+    # A member knows a material whose other sample is in another fold; samples of one material follow each other.
+    fold = known.folds["raman"].reshape(-1, 2)
+    seen = np.repeat(fold[:, 0] != fold[:, 1], 2)
+    assert 10 < seen.sum() < len(seen)
+    assert r[seen].mean() > 0.98
+    assert named[seen].mean() > 0.98
+    assert named[~seen].mean() < 0.9
+    assert known.card["blends"]["raman to ir"]["material"] > 0.1
+
+
 def test_no_spectra_give_no_spectra(generator: Generator) -> None:
     points = generator.modalities["ir"].grid.points
     nothing = generator.generate(np.zeros((0, points), np.float32), np.zeros((0, points), bool), None, "ir", "raman")

@@ -3,8 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spectroflow.metrics import match_lines
 from spectroflow.modality import builtin
-from spectroflow.models.lines import least_expected, line_density, line_points, place_lines, within
+from spectroflow.models.lines import (
+    COUNTS,
+    POWERS,
+    fit_rule,
+    likely_lines,
+    line_density,
+    line_points,
+    place_lines,
+    within,
+)
 
 RAMAN = builtin()["raman"]
 AXIS = RAMAN.grid.axis()
@@ -48,13 +58,32 @@ def test_lines_outside_what_was_measured_do_not_count() -> None:
     np.testing.assert_array_equal(np.isfinite(within(lines, valid, RAMAN)[0, :, 0]), [True, False])
 
 
-def test_the_stop_is_where_held_out_lines_are_matched_best() -> None:
+def test_the_rule_is_the_one_that_matches_held_out_lines_best() -> None:
     rng = np.random.default_rng(0)
     true = [sorted(rng.uniform(150, 1250, 4).tolist()) for _ in range(30)]
     values = spectra(*true)
     valid = np.ones(values.shape, bool)
     false = spectra(*[sorted(rng.uniform(150, 1250, 4).tolist()) for _ in range(30)])
     sure, unsure = line_density(values, RAMAN), line_density(false, RAMAN)
-    weights = np.ones(30)
-    assert least_expected(0.5 * sure + 0.2 * unsure, values, valid, weights, RAMAN) > 0.2
-    assert least_expected(0.2 * sure, values, valid, weights, RAMAN) < 0.2
+    weights, mixed = np.ones(30), 0.5 * sure + 0.2 * unsure
+
+    def score(density: np.ndarray, count: float, power: float) -> float:
+        placed = likely_lines(density, RAMAN, count, power)[:, :, 0]
+        pairs = [(row, AXIS[places]) for row, places in zip(placed, line_points(values), strict=True)]
+        return float(np.mean([match_lines(*pair, RAMAN.match_tolerance).f1 for pair in pairs]))
+
+    rule = fit_rule({"kernel": 1.0}, mixed, values, valid, RAMAN, weights)
+    assert rule.weights == {"kernel": 1.0}
+    assert score(mixed, rule.count, rule.power) == max(score(mixed, c, p) for c in COUNTS for p in POWERS)
+
+
+def test_as_many_lines_are_placed_as_the_expected_f1_wants() -> None:
+    density = 0.9 * line_density(spectra([300.0, 700.0]), RAMAN) + 0.1 * line_density(spectra([500.0, 900.0]), RAMAN)
+    # Two likely lines: 2 * 1.8 / (2 + 2) = 0.9; a third one that is unlikely: 2 * 1.9 / (3 + 2) = 0.76.
+    np.testing.assert_allclose(likely_lines(density, RAMAN, 1.0, 1.0)[0, :, 0], [300, 700], atol=RAMAN.grid.step)
+    # Where ten times as many are to be reckoned with, each one that may match is worth naming.
+    assert np.isfinite(likely_lines(density, RAMAN, 10.0, 1.0)[0, :, 0]).sum() == 4
+    both = likely_lines(np.vstack([density, density]), RAMAN, np.asarray([1.0, 10.0]), 1.0)
+    np.testing.assert_array_equal(np.isfinite(both[:, :, 0]).sum(axis=1), [2, 4])
+    assert np.isfinite(both[0, :2, 0]).all(), "unused slots come last"
+    assert likely_lines(0 * density, RAMAN, 1.0, 1.0).shape == (1, 0, 2)

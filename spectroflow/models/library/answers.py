@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.models.blend import Blend, unit_rows
+from spectroflow.models.blend import unit_rows
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.library.analogue import Analogues
 from spectroflow.models.library.diffraction import Instrument, InstrumentFit, spread
@@ -80,7 +80,7 @@ class Answerer:
         ranked = (ranking.probability @ self.library.composition).astype(np.float32)
         ranked[ranking.probability.sum(axis=1) <= 0] = np.nan
         fed = replace(query, composition=np.where(told, query.composition, ranked), track="formula")
-        experts = self._experts(fed, without)
+        experts, _ = self._heard(fed, without)
         tables = self._analogue(query.target).predictions(without)
         experts |= {name: (ranking.probability @ table).astype(np.float32) for name, table in tables.items()}
         evidence = _evidence(ranking, tables["like structure"])
@@ -110,10 +110,16 @@ class Answerer:
             self._patterns[key] = unit_rows(self.library.patterns(modality, instrument.widths, instrument.zero))
         return self._patterns[key]
 
-    def _experts(self, query: Query, without: tuple[int, ...]) -> dict[str, Float]:
+    def _heard(self, query: Query, without: tuple[int, ...]) -> tuple[dict[str, Float], Float | None]:
+        """Return the experts of the generator, and its blend of them where it has one for the track."""
         similar = self.generator.similarity(query)
         decoded, _ = self.generator.network_predictions(query)
-        return dict(self.generator.member_predictions(query, without, similar, decoded))
+        opinion = self.generator.member_opinion(query, without, similar, decoded)
+        blend = self.generator.blends.get((without[0], query.source, query.target, query.track))
+        if blend is None:
+            return dict(opinion.predictions), None
+        heard, evidence = opinion.with_materials(blend.posterior)
+        return dict(heard.predictions), blend.combine(heard.predictions, evidence)
 
     def _plain(self, query: Query, without: tuple[int, ...]) -> Float:
         told = np.isfinite(query.composition[:, :1]) & (query.track != "spectrum")
@@ -121,8 +127,8 @@ class Answerer:
         for track, chosen in ((query.track, told), ("spectrum", ~told)):
             if not chosen.any():
                 continue
-            blend: Blend = self.generator.blends[without[0], query.source, query.target, track]
-            made = blend.combine(self._experts(replace(query, track=track), without))
+            _, made = self._heard(replace(query, track=track), without)
+            assert made is not None
             result = made if result is None else np.where(chosen, made, result)
         assert result is not None
         return result
