@@ -70,7 +70,9 @@ class SpectrumEncoder(nn.Module):
         mean, log_variance
             ``(batch, latent)`` each; the log variance lies in [-8, 4].
         """
-        hidden = self.from_grid(torch.cat([*(view * valid for view in self._views(values)), 1.0 - valid], dim=1))
+        hidden = self.from_grid(
+            torch.cat([*(view * valid for view in self._views(values * valid)), 1.0 - valid], dim=1)
+        )
         if lines.shape[1]:
             hidden = hidden + self._of_lines(lines)
         hidden = self.trunk(hidden)
