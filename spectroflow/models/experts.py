@@ -20,8 +20,8 @@ composition           kernel ridge regression from composition alone: the row wi
 both                  as ``learned``, with the composition that is known
 ====================  =========================================================================
 
-Densities of lines (see ``lines.py``) are predicted by the same kernels as ``learned`` and ``both``, by the same
-weights as ``material``, and on average.
+Densities of lines (see ``lines.py``) are predicted by the same kernels as ``learned`` and ``both``, and by the same
+weights as ``material``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def experts_of(track: str) -> tuple[str, ...]:
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
 
 
-DENSITIES = ("kernel", "material", "mean")
+DENSITIES = ("kernel", "material")
 """What predicts where lines are."""
 
 
@@ -313,8 +313,7 @@ class KernelExperts:
                 found["both"] = both[""]
                 answer = {kind: np.where(told, both[kind], answer[kind]) for kind in answer}
         clues["answer"] = outline(answer[""]) @ self.prototypes.outlines.T
-        mean = np.tile(self.prototypes.mean_density, (len(kernel), 1))
-        return Opinion(found, {"kernel": answer["density"], "mean": mean}, clues, self.prototypes)
+        return Opinion(found, {"kernel": answer["density"]}, clues, self.prototypes)
 
     def _agreement(self, asked: Float, track: str) -> Float:
         return self.prototypes.agreement(asked, composition_features(self.prototypes.fractions, track))

@@ -111,11 +111,6 @@ class Prototypes:
         """The spectra as they are compared with answers, ``(m, points)``; see :func:`outline`."""
         return outline(self.spectra)
 
-    @cached_property
-    def mean_density(self) -> Float:
-        """Density of lines of all materials on average, ``(points,)``."""
-        return np.asarray(self.density.mean(axis=0), np.float32)
-
     def best(self, similarity: Float) -> Float:
         """Return the greatest similarity over the rows of each material, ``(queries, rows) -> (queries, m)``."""
         return np.asarray(np.maximum.reduceat(similarity[:, self.order], self.start, axis=1), np.float32)
