@@ -16,7 +16,7 @@ WORKERS = 2
 
 _SETTINGS = {
     "simulate": {"materials": 50, "samples": 2, "broken": 4},
-    "train": {"epochs": 40, "hidden": 128, "latent": 32, "folds": 4},
+    "train": {"epochs": 40, "batch": 16, "hidden": 128, "latent": 32, "folds": 4, "metric_steps": 25},
     "evaluate": {"bootstrap": 500},
     "archive": {"shard_rows": 64, "chunk_rows": 32},
 }
