@@ -45,6 +45,14 @@ def test_encoder_does_not_see_what_was_not_measured() -> None:
     torch.testing.assert_close(encoder(values, valid, lines)[0], encoder(other, valid, lines)[0])
 
 
+def test_an_empty_spectrum_has_finite_gradients() -> None:
+    encoder = SpectrumEncoder(builtin()["ir"], 32, 6, 0.0)
+    values, valid, lines = spectra("ir")
+    empty = torch.full_like(lines, torch.nan)
+    sum(part.sum() for part in encoder(torch.zeros_like(values), valid, empty)).backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("shape", ["gaussian", "lorentzian", "pseudo-voigt", "voigt", "thompson-cox-hastings"])
 def test_decoder_renders_its_own_lines(shape: str) -> None:
     modality = builtin()["ir"].model_copy(update={"line_shape": shape})
