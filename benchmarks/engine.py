@@ -7,7 +7,7 @@
 - ``io``: writing and reading 1,024-point spectra through the engine beside plain zarr-python with the same chunks.
 - ``memory``: a worker's peak over 10^4 and 10^6 rows that it reads and writes.
 - ``overhead``: a fit of 200,000 spectra through the engine on Ray with two workers, beside a bare loop in two
-  processes over the same arrays, in ten slices, each of them done by both, who goes first in turns.
+  processes over the same arrays, in four slices, each of them done by both, who goes first in turns.
 
 Then a table of what 10^5 to 10^9 spectra would cost, from the coefficients measured here. ``--only`` measures some
 parts and ``--with`` takes the figures of the others from an earlier result; slices of the fit add up over calls.

@@ -26,9 +26,9 @@ from spectroflow.modality import lookup, resolve
 from spectroflow.peaks import fit_batch, settings_for
 from spectroflow.storage import Location, LocationStore
 
-SLICE_ROWS = 20 * 1024
-SLICES = 10
-"""Ten slices are 204,800 spectra."""
+SLICE_ROWS = 50 * 1024
+SLICES = 4
+"""Four slices are 204,800 spectra. What a run costs however long it is (workers, plan, commit) counts in each."""
 
 _SEGMENT = "spectra"
 _PATTERNS = 256
