@@ -22,7 +22,9 @@ def tables(protocols: Mapping[str, Any]) -> str:
         ``{protocol: {direction: figures}}`` as the evaluate job tells them.
     """
     parts = []
-    for protocol, directions in protocols.items():
+    for protocol, judged in protocols.items():
+        # `sample` has nothing to say of a direction in which no material was measured on two samples.
+        directions = {name: told for name, told in judged.items() if told["predictors"]["model"]["r"]["materials"]}
         parts.append(f"### {protocol}: {PROTOCOLS[protocol]}\n")  # type: ignore[index]
         parts += [spectrum_table(protocol, directions, measure) for measure in MEASURES]
         if any(len(figures["over_best_baseline"]) > 1 for figures in directions.values()):
