@@ -23,6 +23,7 @@ from pathlib import Path
 
 from benchmarks import common, engine_fit, engine_io, engine_scale
 from benchmarks.common import Goal
+from spectroflow.engine.sizing import UNITS_PER_WORKER
 
 GOALS = [
     Goal("driver_rss_mb", most=1000.0),
@@ -88,8 +89,8 @@ def costs(figures: dict[str, float]) -> str:
     for power in range(5, 10):
         spectra = 10**power
         shards = math.ceil(spectra / 1024)
-        # Each of 64 workers gets at least eight units.
-        units = math.ceil(shards / max(1, min(unit_shards, shards // (8 * 64))))
+        # Each of 64 workers gets its fewest units.
+        units = math.ceil(shards / max(1, min(unit_shards, shards // (UNITS_PER_WORKER * 64))))
         cells = (
             f"{units:,}",
             f"{3 * shards + units:,}",
