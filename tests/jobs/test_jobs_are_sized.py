@@ -18,7 +18,7 @@ from spectroflow.jobs.fit import fit
 from spectroflow.jobs.simulate import simulate
 from spectroflow.storage import Location
 
-SETTINGS = ("archive.shard_rows=2", "archive.chunk_rows=2", "simulate.materials=8", "simulate.samples=2")
+SETTINGS = ("archive.shard_rows=2", "archive.chunk_rows=2", "simulate.materials=24", "simulate.samples=4")
 
 
 @pytest.fixture(scope="module")
