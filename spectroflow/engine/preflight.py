@@ -151,5 +151,5 @@ class Canary:
     def _read(self, name: str) -> str | None:
         try:
             return self._place(name).read_bytes().decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # on another node a part of the path may be a file
             return None
