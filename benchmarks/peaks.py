@@ -47,6 +47,7 @@ GOALS = [
     common.Goal("nist_digits_gauss", least=9),
     common.Goal("nist_digits_eckerle4", least=8),
     common.Goal("noise_lines_per_spectrum", most=0.02),
+    common.Goal("literature_lines_given_of_those_in_the_data", least=0.9),
     common.Goal("literature_maxima_given_of_those_in_the_data", least=0.9),
     common.Goal("repeated_measurements_median_cm1", most=1.5),
 ]

@@ -22,10 +22,14 @@ def test_literature_lines(real_data: Path, mineral: str) -> None:
     """
     result = literature(real_data, mineral, 12)
     assert len(result.fitted) >= 10
-    assert max(result.whole(result.fitted), result.whole(result.together)) >= 1, np.round(result.fitted, 1)
-    given, there = result.given(result.together)
+    assert result.whole(result.fitted) >= 1, np.round(result.fitted, 1)
+    assert result.whole(result.fitted) >= result.whole(result.data) - 1, np.round(result.data, 1)
+    given, there = result.given(result.fitted)
     assert there >= 4
+    # Rutile's lines are broad and lie on bands of two phonons: several fitted lines make one, none need lie at its top.
+    assert given >= (0.35 if mineral == "Rutile" else 0.75) * there, np.round(result.fitted - result.data, 1)
     # Of the few lines of rutile, one at the edge of the agreement is more than a tenth.
+    given, _ = result.given(result.together)
     assert given >= min(0.9 * there, there - 1), np.round(result.together - result.data, 1)
 
 
