@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import common, engine_fit, engine_io, engine_scale
 from benchmarks.common import Goal
-from spectroflow.engine.sizing import UNITS_PER_WORKER
+from spectroflow.engine import Group, unit_shards_for
 
 GOALS = [
     Goal("driver_rss_mb", most=1000.0),
@@ -81,7 +81,6 @@ def costs(figures: dict[str, float]) -> str:
     needed = {"units_per_s", "resume_250k_s", "marker_bytes", "fit_ms_per_spectrum"}
     if not needed <= figures.keys():
         return ""
-    unit_shards = max(1, round(60 / (1.024 * figures["fit_ms_per_spectrum"])))
     head = (
         f"{'spectra':<9}{'units':>11}{'objects':>13}{'markers':>12}{'driver':>11}{'fit on 64 cores':>17}{'resume':>11}"
     )
@@ -89,8 +88,8 @@ def costs(figures: dict[str, float]) -> str:
     for power in range(5, 10):
         spectra = 10**power
         shards = math.ceil(spectra / 1024)
-        # Each of 64 workers gets its fewest units.
-        units = math.ceil(shards / max(1, min(unit_shards, shards // (UNITS_PER_WORKER * 64))))
+        group = Group(name="spectra", rows=spectra, shard_rows=1024)
+        units = math.ceil(shards / unit_shards_for([group], figures["fit_ms_per_spectrum"] / 1e3, workers=64))
         cells = (
             f"{units:,}",
             f"{3 * shards + units:,}",

@@ -8,6 +8,7 @@ how units are cut, a wrong guess costs time and nothing else.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,9 @@ TARGET_SECONDS = 60.0
 
 UNITS_PER_WORKER = 24
 """Fewest units that each worker should get: at the end the others wait for the last one, half a unit on average."""
+
+LEAST_SECONDS = 1.0
+"""Work of one unit that is not cut further for balance: what a unit costs (about 10 ms) would outweigh the waiting."""
 
 
 def unit_shards_for(
@@ -51,7 +55,8 @@ def unit_shards_for(
     seconds_per_shard = seconds_per_row * max(group.shard_rows for group in groups)
     for_target = round(target / seconds_per_shard)
     for_balance = shards // (UNITS_PER_WORKER * max(1, workers))
-    return max(1, min(for_target, for_balance))
+    for_cost = min(math.ceil(LEAST_SECONDS / seconds_per_shard), shards // max(1, workers))
+    return max(1, min(for_target, max(for_balance, for_cost)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from spectroflow.storage import Location
     [
         (1_000_000, 0.003, 2, 20),  # 60 s of 3 ms rows in shards of 1,000
         (1_000_000, 0.5, 2, 1),  # a shard is longer than a unit should be
-        (100_000, 0.0001, 2, 2),  # little work: each worker still gets twenty-four units
+        (1_000_000, 0.001, 2, 20),  # less work: each worker still gets twenty-four units
+        (100_000, 0.0001, 2, 10),  # little work: a unit is a second of it
+        (10_000, 0.0001, 2, 5),  # very little work: each worker still gets a unit
         (1_000, 0.0001, 64, 1),
         (1_000_000, None, 2, 1),
         (0, 0.1, 2, 1),
