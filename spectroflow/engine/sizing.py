@@ -27,7 +27,10 @@ TARGET_SECONDS = 60.0
 """Work of one unit, in the middle of 30 to 120 seconds."""
 
 UNITS_PER_WORKER = 24
-"""Fewest units that each worker should get: at the end the others wait for the last one, half a unit on average."""
+"""Fewest units that each worker should get, unless they would be shorter than :data:`LEAST_SECONDS`.
+
+At the end the others wait for the last one, half a unit on average.
+"""
 
 LEAST_SECONDS = 1.0
 """Work of one unit that is not cut further for balance: what a unit costs (about 10 ms) would outweigh the waiting."""

@@ -82,7 +82,7 @@ def _earlier(plan: Plan, root: Location) -> Pace | None:
 
 
 def _worth_measuring(plan: Plan, root: Location, workers: int, options: JobOptions) -> bool:
-    """Say whether units of more than a shard could come out of it, or a person asks what the run would take."""
+    """Say whether longer units could save the seconds that measuring takes, or a person asks for an estimate."""
     if root.is_memory or plan.rows <= options.config.engine.inline_rows:
         return False
     shards = sum(group.shards for group in plan.groups)
