@@ -20,6 +20,9 @@ composition           kernel ridge regression from composition alone: the row wi
 both                  as ``learned``, with the composition that is known
 ====================  =========================================================================
 
+``shape`` to ``learned`` learn from unpaired spectra of known composition, too (``taught.py``); the baselines
+``mean`` to ``ridge`` from measured pairs alone.
+
 Densities of lines (see ``lines.py``) are predicted by the same kernels as ``learned`` and ``both``, and by the same
 weights as ``material``.
 """
@@ -32,7 +35,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import baselines
 from spectroflow.models.blend import evidence_of
@@ -41,8 +43,10 @@ from spectroflow.models.known import composition_blocks, reading_blocks
 from spectroflow.models.lines import line_density
 from spectroflow.models.memory import Memory
 from spectroflow.models.metric import STEPS, Blocks, Metric, learn_metric
-from spectroflow.models.posterior import Posterior, Prototypes, outline
+from spectroflow.models.posterior import Posterior, Prototypes, Shown, outline
 from spectroflow.models.reader import CompositionReader
+from spectroflow.models.regression import MetricRegression, targets_of_materials, unit_targets
+from spectroflow.models.taught import Taught
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -77,6 +81,8 @@ class Bank:
         ``{kind: (rows, points)}`` features of the two modalities.
     blocks
         What a metric sees of the source spectra.
+    source_material
+        ``(rows,)`` of the source spectra.
     source_composition, target_composition
         ``(rows, elements)`` atomic fractions; NaN rows where unknown.
     target_modality
@@ -88,6 +94,7 @@ class Bank:
     source: Mapping[str, Float]
     target: Mapping[str, Float]
     blocks: Blocks
+    source_material: Int
     source_composition: Float
     target_composition: Float
     target_modality: Modality
@@ -129,53 +136,13 @@ class Opinion:
 
 
 @dataclass(frozen=True)
-class MetricRegression:
-    """Kernel ridge regression with a learned metric; several kinds of target may share the kernel.
-
-    Attributes
-    ----------
-    metric
-        As it was learned.
-    reference
-        Scaled columns of what it was fitted on.
-    fits
-        ``{kind of target: regression}``
-    """
-
-    metric: Metric
-    reference: tuple[Float, ...]
-    fits: dict[str, baselines.KernelRidge]
-
-    @classmethod
-    def fit(
-        cls, known: tuple[Blocks, ...], metric: Metric, weights: Double, targets: Mapping[str, tuple[Float, float]]
-    ) -> MetricRegression:
-        """Fit ``{kind: (targets, ridge)}`` on what is known of their samples."""
-        reference = metric.scaled(known)
-        kernel = metric.kernel(reference, reference)
-        fits = {kind: baselines.KernelRidge.fit(t, weights, kernel, ridge) for kind, (t, ridge) in targets.items()}
-        return cls(metric, reference, fits)
-
-    def predict(self, known: tuple[Blocks, ...]) -> dict[str, Float]:
-        """Return ``{kind: (queries, points)}``."""
-        return self.answers(self.kernel(known))
-
-    def kernel(self, known: tuple[Blocks, ...]) -> Float:
-        """Return how alike queries are to what it was fitted on, ``(queries, n)``."""
-        return self.metric.kernel(self.metric.scaled(known), self.reference)
-
-    def answers(self, kernel: Float) -> dict[str, Float]:
-        """Return ``{kind: (queries, points)}`` from kernel values."""
-        return {kind: fit.predict(kernel) for kind, fit in self.fits.items()}
-
-
-@dataclass(frozen=True)
 class KernelExperts:
     """The experts of one direction that look up, or interpolate between, training spectra."""
 
     bank: Bank
     memory: Memory
     targets: Memory
+    taught: Taught
     reader: CompositionReader | None
     ridge: baselines.KernelRidge
     views: dict[str, baselines.KernelRidge]
@@ -189,6 +156,7 @@ class KernelExperts:
         memory: Memory,
         targets: Memory,
         reader: CompositionReader | None,
+        candidates: Int,
         metrics: Mapping[str, Metric] | None = None,
         groups: tuple[Int, Int] | None = None,
         seed: int = 0,
@@ -200,6 +168,8 @@ class KernelExperts:
         ----------
         reader
             Fitted on the same folds; None where too few compositions are known.
+        candidates
+            Rows of the source modality that may be looked at, paired or not.
         metrics
             As :attr:`metrics` of another fit gave them; those that are missing are learned here.
         groups
@@ -207,59 +177,70 @@ class KernelExperts:
         seed, steps
             Of learning the metrics.
         """
-        own = {kind: bank.source[kind][memory.rows] for kind in KINDS}
-        similar = {kind: value @ value.T for kind, value in own.items()}
-        # Targets of unit length: every spectrum then pulls alike, as it counts in a mean correlation.
-        scaled = unit_targets(memory.targets)
-        ridge = baselines.KernelRidge.fit(
-            memory.targets, memory.weights, baselines.gaussian_kernel(similar["shape"], RBF_GAMMA), RBF_RIDGE
-        )
-        views = {
-            kind: baselines.KernelRidge.fit(
-                scaled, memory.weights, baselines.laplacian_kernel(similar[kind], LAPLACE_GAMMA), LAPLACE_RIDGE
-            )
-            for kind in KINDS
-        }
-        density = line_density(memory.targets, bank.target_modality)
         paired, alone = groups or (memory.material, targets.material)
-        learned: dict[str, MetricRegression] = {}
+        # Targets of unit variance: every spectrum then pulls alike, as it counts in a mean correlation.
+        wanted, density = unit_targets(memory.targets), line_density(memory.targets, bank.target_modality)
 
-        def metric_for(name: str, known: tuple[Blocks, ...], wanted: Float, group: Int) -> Metric:
+        def metric_for(name: str, known: tuple[Blocks, ...], answers: Float, group: Int) -> Metric:
             learned_before = (metrics or {}).get(name)
             if learned_before is not None and learned_before.fits(known):
                 return learned_before
-            return learn_metric(known, wanted, group, seed=seed, steps=steps)
+            return learn_metric(known, answers, group, seed=seed, steps=steps)
 
-        def add(name: str, known: tuple[Blocks, ...], rows: Int) -> None:
-            part = tuple(blocks.take(rows) for blocks in known)
-            metric = metric_for(name, part, scaled[rows], paired[rows])
-            kinds = {"": (scaled[rows], metric.ridge), "density": (density[rows], DENSITY_RIDGE)}
-            learned[name] = MetricRegression.fit(part, metric, memory.weights[rows], kinds)
-
-        spectra = bank.blocks.take(memory.rows)
-        read = () if reader is None else (reading_blocks(reader.training[memory.rows]),)
-        add("learned", (spectra, *read), np.arange(len(memory)))
-        own_composition = bank.source_composition[memory.rows]
-        told = np.flatnonzero(np.isfinite(own_composition[:, 0]))
-        fractions, wanted, group = _of_materials(bank.target_composition[targets.rows], targets, alone)
+        seen: tuple[Blocks, ...] = (bank.blocks,)
+        if reader is not None:
+            seen = (*seen, reading_blocks(reader.training))
+        learned: dict[str, MetricRegression] = {}
+        told = np.flatnonzero(np.isfinite(bank.source_composition[memory.rows, 0]))
+        known_targets = bank.target_composition[targets.rows]
+        fractions, answers, group = targets_of_materials(known_targets, targets, alone)
         for track in ("elements", "formula"):
             if len(told):
-                add(f"both.{track}", (spectra, *read, composition_blocks(own_composition, track)), told)
+                blocks = (*seen, composition_blocks(bank.source_composition, track))
+                part = tuple(block.take(memory.rows[told]) for block in blocks)
+                metric = metric_for(f"both.{track}", part, wanted[told], paired[told])
+                kinds = {"": (wanted[told], metric.ridge), "density": (density[told], DENSITY_RIDGE)}
+                learned[f"both.{track}"] = MetricRegression.fit(part, metric, memory.weights[told], kinds)
             if len(group):
-                blocks = (composition_blocks(fractions, track),)
-                metric = metric_for(f"composition.{track}", blocks, wanted, group)
-                fit = MetricRegression.fit(blocks, metric, np.ones(len(group)), {"": (wanted, metric.ridge)})
+                part = (composition_blocks(fractions, track),)
+                metric = metric_for(f"composition.{track}", part, answers, group)
+                fit = MetricRegression.fit(part, metric, np.ones(len(group)), {"": (answers, metric.ridge)})
                 learned[f"composition.{track}"] = fit
-        prototypes = Prototypes.of(
-            memory,
-            targets,
-            bank.target_values[targets.rows],
-            bank.target_valid[targets.rows],
-            bank.target_density[targets.rows],
-            own_composition,
-            bank.target_composition[targets.rows],
+        taught = Taught.of(memory, candidates, bank.source_material, bank.source_composition, seen, learned)
+
+        rows, weights = np.concatenate([memory.rows, taught.rows]), np.concatenate([memory.weights, taught.weights])
+        part = tuple(block.take(memory.rows) for block in seen)
+        metric = metric_for("learned", part, wanted, paired)
+        kinds = {
+            "": (np.concatenate([wanted, taught.targets]), metric.ridge),
+            "density": (np.concatenate([density, taught.density]), DENSITY_RIDGE),
+        }
+        learned["learned"] = MetricRegression.fit(tuple(block.take(rows) for block in seen), metric, weights, kinds)
+        own = {kind: bank.source[kind][rows] for kind in KINDS}
+        similar = {kind: value @ value.T for kind, value in own.items()}
+        views = {
+            kind: baselines.KernelRidge.fit(
+                kinds[""][0], weights, baselines.laplacian_kernel(similar[kind], LAPLACE_GAMMA), LAPLACE_RIDGE
+            )
+            for kind in KINDS
+        }
+        count = len(memory)
+        ridge = baselines.KernelRidge.fit(
+            memory.targets,
+            memory.weights,
+            baselines.gaussian_kernel(similar["shape"][:count, :count], RBF_GAMMA),
+            RBF_RIDGE,
         )
-        return cls(bank, memory, targets, reader, ridge, views, learned, prototypes)
+        shown = Shown(
+            np.concatenate([targets.material, taught.material]),
+            np.concatenate([bank.target_values[targets.rows], unit_targets(taught.targets)]),
+            np.concatenate([bank.target_valid[targets.rows], np.ones(taught.targets.shape, bool)]),
+            np.concatenate([bank.target_density[targets.rows], taught.density]),
+            np.concatenate([known_targets, bank.source_composition[taught.rows]]),
+            np.arange(len(targets) + len(taught.rows)) < len(targets),
+        )
+        prototypes = Prototypes.of(bank.source_material[rows], bank.source_composition[rows], shown)
+        return cls(bank, memory, targets, taught, reader, ridge, views, learned, prototypes)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -278,12 +259,14 @@ class KernelExperts:
         composition
             ``(queries, elements)`` atomic fractions, NaN rows where unknown; used in tracks other than ``spectrum``.
         """
-        own = {kind: value[:, self.memory.rows] for kind, value in similar.items()}
+        rows = np.concatenate([self.memory.rows, self.taught.rows])
+        own = {kind: value[:, rows] for kind, value in similar.items()}
+        paired = own["shape"][:, : len(self.memory)]
         found = {
-            "mean": baselines.mean_spectrum(self.memory, len(own["shape"])),
-            "nearest": baselines.nearest_neighbour(self.memory, own["shape"]),
-            "soft": baselines.soft_neighbours(self.memory, own["shape"], SHARPNESS),
-            "ridge": self.ridge.predict(baselines.gaussian_kernel(own["shape"], RBF_GAMMA)),
+            "mean": baselines.mean_spectrum(self.memory, len(paired)),
+            "nearest": baselines.nearest_neighbour(self.memory, paired),
+            "soft": baselines.soft_neighbours(self.memory, paired, SHARPNESS),
+            "ridge": self.ridge.predict(baselines.gaussian_kernel(paired, RBF_GAMMA)),
         }
         for kind in KINDS:
             found[kind] = self.views[kind].predict(baselines.laplacian_kernel(own[kind], LAPLACE_GAMMA))
@@ -312,7 +295,10 @@ class KernelExperts:
                 both = self.learned[f"both.{track}"].predict((blocks, *read, *known))
                 found["both"] = both[""]
                 answer = {kind: np.where(told, both[kind], answer[kind]) for kind in answer}
-        clues["answer"] = outline(answer[""]) @ self.prototypes.outlines.T
+        answers = {"answer": answer[""]} | {f"answer {n}": found[n] for n in ("reading", "composition") if n in found}
+        clues |= {name: outline(value) @ self.prototypes.outlines.T for name, value in answers.items()}
+        for name, holds in (("seen", self.prototypes.seen), ("measured", self.prototypes.measured)):
+            clues[name] = np.tile(holds.astype(np.float32), (len(paired), 1))
         return Opinion(found, {"kernel": answer["density"]}, clues, self.prototypes)
 
     def _agreement(self, asked: Float, track: str) -> Float:
@@ -322,18 +308,3 @@ class KernelExperts:
         seen = spectrum_features(np.clip(answer, 0.0, None), self.bank.target_modality, ("shape",))["shape"]
         similarity = seen @ self.bank.target["shape"][self.targets.rows].T
         return baselines.soft_neighbours(self.targets, similarity, ECHO_SHARPNESS)
-
-
-def unit_targets(targets: Float) -> Float:
-    """Scale spectra so that each has the same variance along its axis."""
-    deviation = np.linalg.norm(targets - targets.mean(axis=1, keepdims=True), axis=1, keepdims=True)
-    return np.asarray(np.divide(targets, deviation, out=np.zeros_like(targets), where=deviation > 1e-6), np.float32)
-
-
-def _of_materials(fractions: Float, targets: Memory, group: Int) -> tuple[Float, Float, Int]:
-    """Return composition, mean target of unit length and group of every group whose composition is known."""
-    known = np.flatnonzero(np.isfinite(fractions[:, 0]))
-    names, first, index = np.unique(group[known], return_index=True, return_inverse=True)
-    total = np.zeros((len(names), targets.targets.shape[1]), np.float32)
-    np.add.at(total, index, unit_targets(targets.targets[known]))
-    return fractions[known[first]].reshape(-1, len(ELEMENTS)), unit_targets(total), names

@@ -28,7 +28,7 @@ from spectroflow.models import checkpoint
 from spectroflow.models.answer import Answer, mean_answer
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import Bank, KernelExperts, Opinion, unit_targets
+from spectroflow.models.experts import Bank, KernelExperts, Opinion
 from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features, spectrum_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
@@ -39,6 +39,7 @@ from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import generator_files, generator_parts
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.reader import CompositionReader
+from spectroflow.models.regression import unit_targets
 from spectroflow.models.vae import CrossModalVAE
 
 __all__ = ["Generated", "Generator", "Query", "seed_of"]
@@ -142,6 +143,7 @@ class Generator:
                 self.features[source],
                 self.features[target],
                 self.blocks[source],
+                self.data.material[source],
                 self.data.composition[source],
                 self.data.composition[target],
                 self.modalities[target],
@@ -162,6 +164,7 @@ class Generator:
                 memory,
                 targets,
                 self._reader(key[0], source),
+                rows[source],
                 self.metrics.get((without[0], source, target)) if len(without) == 1 else None,
                 (self._groups[source][memory.rows], self._groups[target][targets.rows]),
                 seed=self.config.seed,

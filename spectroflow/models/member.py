@@ -73,7 +73,7 @@ def known_materials(heard: Sequence[Heard], split: Split, least: int) -> list[He
     """
     if split != "sample":
         return list(heard)
-    chosen = [part.take(np.isin(part.material, part.opinion.prototypes.material)) for part in heard]
+    chosen = [part.take(np.isin(part.material, part.opinion.prototypes.paired)) for part in heard]
     enough = len(np.unique(np.concatenate([part.material for part in chosen]))) >= least
     return chosen if enough else list(heard)
 

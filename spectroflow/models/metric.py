@@ -31,7 +31,7 @@ Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 STEPS, LEARNING_RATE = 100, 0.15
-PULL = 1e-3  # towards the first weights, per squared difference of logarithms
+PULL = 3e-4  # towards the first weights, per squared difference of logarithms
 FIRST_RIDGE = 0.1
 COMPONENTS = 40  # principal components of the targets that count in the error
 

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from spectroflow.models.features import unit
-from spectroflow.models.memory import Memory
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -39,21 +38,47 @@ MOST_OF_MATERIAL = 2  # queries of one material that are learned from
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What targets look like, measured or expected.
+
+    Attributes
+    ----------
+    material
+        ``(n,)``
+    spectra, valid, density
+        ``(n, points)``: of unit variance, where they are known, and their lines.
+    composition
+        ``(n, elements)``, NaN rows where unknown.
+    measured
+        ``(n,)``
+    """
+
+    material: Int
+    spectra: Float
+    valid: Bool
+    density: Float
+    composition: Float
+    measured: Bool
+
+
+@dataclass(frozen=True)
 class Prototypes:
-    """What each material of a memory is expected to show.
+    """What each material is expected to show.
 
     Attributes
     ----------
     material
         ``(m,)`` in ascending order.
     spectra
-        ``(m, points)``: mean over all measurements of the material, each of unit variance, over measured points.
+        ``(m, points)``: mean over all that was shown of the material, each of unit variance, over known points.
     density
         ``(m, points)``: mean density of lines, see ``lines.py``.
     fractions
         ``(m, elements)`` atomic fractions, NaN rows where unknown.
     order, start
-        Rows of the memory sorted by material, and where each material begins in them.
+        Source spectra sorted by material, and where each material that has some begins in them.
+    seen, measured
+        ``(m,)`` which have source spectra, and of which a target was measured.
     """
 
     material: Int
@@ -62,49 +87,46 @@ class Prototypes:
     fractions: Float
     order: Int
     start: Int
+    seen: Bool
+    measured: Bool
 
     @classmethod
-    def of(
-        cls,
-        memory: Memory,
-        targets: Memory,
-        spectra: Float,
-        valid: Bool,
-        density: Float,
-        composition: Float,
-        target_composition: Float,
-    ) -> Prototypes:
-        """Average what is known of every material of a memory.
+    def of(cls, source: Int, composition: Float, shown: Shown) -> Prototypes:
+        """Average what is known of every material.
 
         Parameters
         ----------
-        targets
-            All target spectra that may be looked at.
-        spectra, valid, density
-            ``(rows of targets, points)``: of unit variance, where they were measured, and their lines.
-        composition, target_composition
-            ``(rows of memory or targets, elements)``, NaN rows where unknown.
+        source, composition
+            Material, ``(rows,)``, and composition, ``(rows, elements)`` with NaN rows where unknown, of source spectra.
         """
-        order = np.argsort(memory.material, kind="stable")
-        names, start = np.unique(memory.material[order], return_index=True)
-        mine = np.flatnonzero(np.isin(targets.material, names))
-        place = np.searchsorted(names, targets.material[mine])
-        count = np.zeros((len(names), spectra.shape[1]), np.float32)
-        np.add.at(count, place, valid[mine].astype(np.float32))
+        order = np.argsort(source, kind="stable")
+        own, start = np.unique(source[order], return_index=True)
+        names = np.union1d(own, shown.material)
+        place = np.searchsorted(names, shown.material)
+        count = np.zeros((len(names), shown.spectra.shape[1]), np.float32)
+        np.add.at(count, place, shown.valid.astype(np.float32))
 
         def mean(values: Float) -> Float:
             total = np.zeros_like(count)
-            np.add.at(total, place, np.where(valid[mine], values[mine], np.float32(0)))
+            np.add.at(total, place, np.where(shown.valid, values, np.float32(0)))
             known = count > 0
             average = total / np.maximum(count, 1)
             everywhere = average.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
             return np.where(known, average, everywhere).astype(np.float32)
 
         fractions = np.full((len(names), composition.shape[1]), np.nan, np.float32)
-        for groups, table in ((targets.material, target_composition), (memory.material, composition)):
-            told = np.flatnonzero(np.isfinite(table[:, 0]) & np.isin(groups, names))[::-1]  # the first one stays
-            fractions[np.searchsorted(names, groups[told])] = table[told]
-        return cls(names, mean(spectra), mean(density), fractions, order, start)
+        for material, table in ((shown.material, shown.composition), (source, composition)):
+            told = np.flatnonzero(np.isfinite(table[:, 0]))[::-1]  # the first one stays
+            fractions[np.searchsorted(names, material[told])] = table[told]
+        measured = np.isin(names, shown.material[shown.measured])
+        return cls(
+            names, mean(shown.spectra), mean(shown.density), fractions, order, start, np.isin(names, own), measured
+        )
+
+    @property
+    def paired(self) -> Int:
+        """The materials that were measured in both modalities, ``(p,)``."""
+        return self.material[self.seen & self.measured]
 
     @cached_property
     def outlines(self) -> Float:
@@ -112,8 +134,14 @@ class Prototypes:
         return outline(self.spectra)
 
     def best(self, similarity: Float) -> Float:
-        """Return the greatest similarity over the rows of each material, ``(queries, rows) -> (queries, m)``."""
-        return np.asarray(np.maximum.reduceat(similarity[:, self.order], self.start, axis=1), np.float32)
+        """Return the greatest similarity over the rows of each material, ``(queries, rows) -> (queries, m)``.
+
+        Materials without a source spectrum have the mean of the others.
+        """
+        best = np.maximum.reduceat(similarity[:, self.order], self.start, axis=1).astype(np.float32)
+        spread = np.tile(best.mean(axis=1, keepdims=True), (1, len(self.material)))
+        spread[:, self.seen] = best
+        return spread
 
     def agreement(self, asked: Float, own: Float) -> Float:
         """Return inner products ``(queries, m)``; materials whose composition is unknown have the mean of the others.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from spectroflow.modality import builtin
-from spectroflow.models.experts import unit_targets
 from spectroflow.models.known import FAMILIES, composition_blocks, spectrum_blocks
 from spectroflow.models.metric import Blocks, Metric, learn_metric
+from spectroflow.models.regression import unit_targets
 
 
 def world(count: int = 60, seed: int = 0) -> tuple[tuple[Blocks, ...], np.ndarray]:

@@ -5,8 +5,7 @@ import pytest
 
 from spectroflow.models.experts import Opinion
 from spectroflow.models.member import Heard, fit_lines, known_materials
-from spectroflow.models.memory import Memory
-from spectroflow.models.posterior import FIRST, Cases, Posterior, Prototypes, few_of_each, fit_posterior
+from spectroflow.models.posterior import FIRST, Cases, Posterior, Prototypes, Shown, few_of_each, fit_posterior
 
 POINTS = 40
 
@@ -15,22 +14,27 @@ def prototypes(count: int, seed: int = 0, fractions: np.ndarray | None = None) -
     rng = np.random.default_rng(seed)
     spectra = rng.normal(0, 1, (count, POINTS)).astype(np.float32)
     known = np.full((count, 2), np.nan, np.float32) if fractions is None else fractions
-    return Prototypes(np.arange(count), spectra, np.abs(spectra), known, np.arange(count), np.arange(count))
+    everyone, all_of_them = np.arange(count), np.ones(count, bool)
+    return Prototypes(everyone, spectra, np.abs(spectra), known, everyone, everyone, all_of_them, all_of_them)
 
 
-def test_prototypes_are_means_over_what_was_measured_of_each_material() -> None:
-    memory = Memory(np.arange(3), np.zeros((3, 4), np.float32), np.ones(3), np.asarray([7, 2, 7]))
-    targets = Memory(np.arange(4), np.zeros((4, 4), np.float32), np.ones(4), np.asarray([2, 7, 7, 9]))
-    spectra = np.asarray([[1, 1, 1, 1], [2, 2, 2, 2], [4, 4, 4, 4], [9, 9, 9, 9]], np.float32)
-    valid = np.asarray([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], bool)
-    own = np.asarray([[np.nan], [0.5], [0.25]], np.float32)
-    found = Prototypes.of(memory, targets, spectra, valid, spectra, own, np.full((4, 1), np.nan, np.float32))
-    np.testing.assert_array_equal(found.material, [2, 7])  # 9 has no source spectrum
+def test_prototypes_are_means_over_what_was_shown_of_each_material() -> None:
+    spectra = np.asarray([[1, 1, 1, 1], [2, 2, 2, 2], [4, 4, 4, 4], [9, 9, 9, 9], [5, 5, 5, 5]], np.float32)
+    valid = np.asarray([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]], bool)
+    unknown = np.full((5, 1), np.nan, np.float32)
+    measured = np.asarray([True, True, True, True, False])
+    shown = Shown(np.asarray([2, 7, 7, 9, 3]), spectra, valid, spectra, unknown, measured)
+    own = np.asarray([[np.nan], [0.5], [0.25], [0.125]], np.float32)
+    found = Prototypes.of(np.asarray([7, 2, 7, 3]), own, shown)
+    np.testing.assert_array_equal(found.material, [2, 3, 7, 9])
+    np.testing.assert_array_equal(found.seen, [True, True, True, False])  # nobody saw 9 in the source modality
+    np.testing.assert_array_equal(found.measured, [True, False, True, True])  # 3 was taught
+    np.testing.assert_array_equal(found.paired, [2, 7])
     # Where a material was never measured stands the mean of those that were.
-    np.testing.assert_allclose(found.spectra, [[1, 1, 1, 0], [3, 2, 1, 0]])
-    np.testing.assert_allclose(found.fractions[:, 0], [0.5, 0.25])
-    similarity = np.asarray([[0.1, 0.2, 0.9], [0.8, 0.3, 0.4]], np.float32)
-    np.testing.assert_allclose(found.best(similarity), [[0.2, 0.9], [0.3, 0.8]])
+    np.testing.assert_allclose(found.spectra, [[1, 1, 1, 7], [5] * 4, [3, 2, 5, 7], [9] * 4])
+    np.testing.assert_allclose(found.fractions[:, 0], [0.5, 0.125, 0.25, np.nan])
+    similarity = np.asarray([[0.1, 0.2, 0.9, 0.4], [0.8, 0.3, 0.4, 0.7]], np.float32)
+    np.testing.assert_allclose(found.best(similarity), [[0.2, 0.4, 0.9, 0.5], [0.3, 0.7, 0.8, 0.6]], rtol=1e-6)
 
 
 def test_unknown_compositions_speak_neither_for_nor_against_a_material() -> None:

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from spectroflow.materials.traits import block
 from spectroflow.models.baselines import KernelRidge, gaussian_kernel
-from spectroflow.models.experts import unit_targets
 from spectroflow.models.features import composition_features, unit
 from spectroflow.models.generator import Generator
 from spectroflow.models.library.agreement import order_kernel, structure_kernel
 from spectroflow.models.library.structures import StructureLibrary
 from spectroflow.models.memory import build_targets
+from spectroflow.models.regression import unit_targets
 
 Float = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]
