@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,24 +52,29 @@ def options(quick: bool, **sections: dict[str, object]) -> JobOptions:
     return JobOptions(config=config, workers=0 if quick else None)
 
 
-def real_pack() -> Path | None:
-    """Return the folder of the RRUFF pack, if there is one."""
+PACK, FURTHER = "rruff", "rruff_more"
+"""The RRUFF pack, and further Raman spectra that have no partner in another modality."""
+
+
+def real_pack(name: str = PACK) -> Path | None:
+    """Return the folder of a pack of real spectra, if there is one."""
     folder = common.test_data()
-    return folder / "rruff" if folder is not None and (folder / "rruff" / "manifest.csv").is_file() else None
+    return folder / name if folder is not None and (folder / name / "manifest.csv").is_file() else None
 
 
-def archive_with_lines(folder: Path, quick: bool, chosen: JobOptions) -> Path | None:
+def archive_with_lines(folder: Path, quick: bool, chosen: JobOptions, packs: Sequence[str] = (PACK,)) -> Path | None:
     """Return an archive with fitted lines, made if it is not there; None where real spectra are needed and missing."""
     archive = folder / ("simulated" if quick else "archive")
     if quick:
         if not archive.exists():
             simulate(str(archive), form="archive", options=chosen)
     else:
-        pack = real_pack()
-        if pack is None:
+        found = [pack for pack in map(real_pack, packs) if pack is not None]
+        if len(found) < len(packs):
             return None
         tell("convert")
-        convert([str(pack)], str(archive), manifest=str(pack / "manifest.csv"), options=chosen)
+        for pack in found:
+            convert([str(pack)], str(archive), manifest=str(pack / "manifest.csv"), options=chosen)
     tell("fit")
     fit(str(archive), options=chosen)
     return archive

@@ -54,7 +54,7 @@ Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
 BASELINES = ("mean", "nearest", "soft", "ridge")
-SPECTRUM_EXPERTS = ("mean", "nearest", "soft", "ridge", *KINDS, "learned", "reading", "echo", "vae", "material")
+SPECTRUM_EXPERTS = ("mean", "learned", "reading", "echo", "vae", "material")
 COMPOSITION_EXPERTS = ("composition", "both")
 SHARPNESS, ECHO_SHARPNESS = 30.0, 15.0
 RBF_GAMMA, RBF_RIDGE = 4.0, 0.5
@@ -63,7 +63,11 @@ DENSITY_RIDGE = 0.3
 
 
 def experts_of(track: str) -> tuple[str, ...]:
-    """Return the experts that may speak in a track."""
+    """Return the experts that are weighed in a track.
+
+    The others are baselines, or views of the spectrum that ``echo`` listens to. Were they weighed too, the weights of
+    fifteen experts that say much the same would be fitted to a few hundred materials: it costs more than it brings.
+    """
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
 
 
@@ -194,33 +198,40 @@ class KernelExperts:
         told = np.flatnonzero(np.isfinite(bank.source_composition[memory.rows, 0]))
         known_targets = bank.target_composition[targets.rows]
         fractions, answers, group = targets_of_materials(known_targets, targets, alone)
+        taught = Taught.nobody(wanted.shape[1])
+
+        def add(name: str, known: tuple[Blocks, ...], pairs: Int) -> None:
+            """Fit on some of the pairs, by whose likeness the metric is learned, and on what is taught so far."""
+            metric = metric_for(name, _take(known, memory.rows[pairs]), wanted[pairs], paired[pairs])
+            kinds = {
+                "": (np.concatenate([wanted[pairs], taught.targets]), metric.ridge),
+                "density": (np.concatenate([density[pairs], taught.density]), DENSITY_RIDGE),
+            }
+            part = _take(known, np.concatenate([memory.rows[pairs], taught.rows]))
+            weights = np.concatenate([memory.weights[pairs], taught.weights])
+            learned[name] = MetricRegression.fit(part, metric, weights, kinds)
+
         for track in ("elements", "formula"):
-            if len(told):
-                blocks = (*seen, composition_blocks(bank.source_composition, track))
-                part = tuple(block.take(memory.rows[told]) for block in blocks)
-                metric = metric_for(f"both.{track}", part, wanted[told], paired[told])
-                kinds = {"": (wanted[told], metric.ridge), "density": (density[told], DENSITY_RIDGE)}
-                learned[f"both.{track}"] = MetricRegression.fit(part, metric, memory.weights[told], kinds)
             if len(group):
                 part = (composition_blocks(fractions, track),)
                 metric = metric_for(f"composition.{track}", part, answers, group)
                 fit = MetricRegression.fit(part, metric, np.ones(len(group)), {"": (answers, metric.ridge)})
                 learned[f"composition.{track}"] = fit
-        taught = Taught.of(memory, candidates, bank.source_material, bank.source_composition, seen, learned)
+        if len(told):
+            add("both.formula", (*seen, composition_blocks(bank.source_composition, "formula")), told)
+            taught = Taught.of(memory, candidates, bank.source_material, bank.source_composition, seen, learned)
+            add("both.elements", (*seen, composition_blocks(bank.source_composition, "elements")), told)
+        add("learned", seen, np.arange(len(memory)))
 
         rows, weights = np.concatenate([memory.rows, taught.rows]), np.concatenate([memory.weights, taught.weights])
-        part = tuple(block.take(memory.rows) for block in seen)
-        metric = metric_for("learned", part, wanted, paired)
-        kinds = {
-            "": (np.concatenate([wanted, taught.targets]), metric.ridge),
-            "density": (np.concatenate([density, taught.density]), DENSITY_RIDGE),
-        }
-        learned["learned"] = MetricRegression.fit(tuple(block.take(rows) for block in seen), metric, weights, kinds)
         own = {kind: bank.source[kind][rows] for kind in KINDS}
         similar = {kind: value @ value.T for kind, value in own.items()}
         views = {
             kind: baselines.KernelRidge.fit(
-                kinds[""][0], weights, baselines.laplacian_kernel(similar[kind], LAPLACE_GAMMA), LAPLACE_RIDGE
+                np.concatenate([wanted, taught.targets]),
+                weights,
+                baselines.laplacian_kernel(similar[kind], LAPLACE_GAMMA),
+                LAPLACE_RIDGE,
             )
             for kind in KINDS
         }
@@ -308,3 +319,7 @@ class KernelExperts:
         seen = spectrum_features(np.clip(answer, 0.0, None), self.bank.target_modality, ("shape",))["shape"]
         similarity = seen @ self.bank.target["shape"][self.targets.rows].T
         return baselines.soft_neighbours(self.targets, similarity, ECHO_SHARPNESS)
+
+
+def _take(known: tuple[Blocks, ...], rows: Int) -> tuple[Blocks, ...]:
+    return tuple(blocks.take(rows) for blocks in known)

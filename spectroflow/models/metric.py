@@ -33,6 +33,7 @@ Int = npt.NDArray[np.int64]
 STEPS, LEARNING_RATE = 100, 0.15
 PULL = 3e-4  # towards the first weights, per squared difference of logarithms
 FIRST_RIDGE = 0.1
+MOST_GROUPS = 600  # at a time: a step costs the cube of their number
 COMPONENTS = 40  # principal components of the targets that count in the error
 
 
@@ -142,7 +143,8 @@ def learn_metric(known: Sequence[Blocks], targets: Float, group: Int, *, seed: i
     targets
         ``(n, points)``, each of unit variance along its axis.
     group
-        ``(n,)``; of one group, one row is taken at a time. Fewer than three groups leave everything as it is.
+        ``(n,)``; of one group, one row is taken at a time, and of many groups some. Fewer than three groups leave
+        everything as it is.
     seed
         Decides which.
     """
@@ -161,7 +163,10 @@ def learn_metric(known: Sequence[Blocks], targets: Float, group: Int, *, seed: i
     blocks = [torch.as_tensor(part.block) for part in known]
     rng = np.random.default_rng((seed, len(names)))
     for step in range(steps if len(names) >= 3 else 0):
-        rows = torch.as_tensor(order[starts + rng.integers(counts)])
+        chosen = order[starts + rng.integers(counts)]
+        if len(chosen) > MOST_GROUPS:
+            chosen = chosen[np.sort(rng.choice(len(chosen), MOST_GROUPS, replace=False))]
+        rows = torch.as_tensor(chosen)
         squares = []
         for part, block, weight in zip(columns, blocks, weights, strict=True):
             scaled = part[rows] * torch.exp(0.5 * weight)[block]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spectroflow.modality import builtin
+from spectroflow.models import metric as metric_module
 from spectroflow.models.known import FAMILIES, composition_blocks, spectrum_blocks
 from spectroflow.models.metric import Blocks, Metric, learn_metric
 from spectroflow.models.regression import unit_targets
@@ -29,6 +30,13 @@ def test_the_block_that_tells_about_the_target_gets_the_weight() -> None:
     assert metric.weights[0][0] > 3 * metric.weights[0][1:].max()
     assert metric.amplitudes[1] < metric.amplitudes[[0, 2]].sum()
     assert metric.amplitudes.sum() == pytest.approx(1)
+
+
+def test_of_many_groups_some_at_a_time_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metric_module, "MOST_GROUPS", 40)
+    known, targets = world(400)
+    metric = learn_metric(known, targets, np.arange(400), steps=100)
+    assert metric.weights[0][0] > 3 * metric.weights[0][1:].max()
 
 
 def test_learning_takes_one_row_of_a_group_so_that_copies_do_not_vouch_for_each_other() -> None:

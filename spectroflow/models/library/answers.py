@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.models.blend import unit_rows
+from spectroflow.models.experts import experts_of
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.library.analogue import Analogues
 from spectroflow.models.library.diffraction import Instrument, InstrumentFit, spread
@@ -80,7 +81,8 @@ class Answerer:
         ranked = (ranking.probability @ self.library.composition).astype(np.float32)
         ranked[ranking.probability.sum(axis=1) <= 0] = np.nan
         fed = replace(query, composition=np.where(told, query.composition, ranked), track="formula")
-        experts, _ = self._heard(fed, without)
+        heard, _ = self._heard(fed, without)
+        experts = {name: heard[name] for name in experts_of("formula") if name in heard}
         tables = self._analogue(query.target).predictions(without)
         experts |= {name: (ranking.probability @ table).astype(np.float32) for name, table in tables.items()}
         evidence = _evidence(ranking, tables["like structure"])
