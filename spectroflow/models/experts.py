@@ -35,17 +35,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from spectroflow.modality import Modality
 from spectroflow.models import baselines
+from spectroflow.models.bank import Bank
 from spectroflow.models.blend import evidence_of
 from spectroflow.models.features import CLUE_KINDS, KINDS, composition_features, spectrum_features
 from spectroflow.models.known import composition_blocks, reading_blocks
-from spectroflow.models.lines import line_density
+from spectroflow.models.learned import fit_learned
 from spectroflow.models.memory import Memory
-from spectroflow.models.metric import STEPS, Blocks, Metric, learn_metric
+from spectroflow.models.metric import STEPS, Blocks, Metric
 from spectroflow.models.posterior import Posterior, Prototypes, Shown, outline
 from spectroflow.models.reader import CompositionReader
-from spectroflow.models.regression import MetricRegression, targets_of_materials, unit_targets
+from spectroflow.models.regression import MetricRegression, unit_targets
 from spectroflow.models.taught import Taught
 
 Float = npt.NDArray[np.float32]
@@ -59,7 +59,6 @@ COMPOSITION_EXPERTS = ("composition", "both")
 SHARPNESS, ECHO_SHARPNESS = 30.0, 15.0
 RBF_GAMMA, RBF_RIDGE = 4.0, 0.5
 LAPLACE_GAMMA, LAPLACE_RIDGE = 2.0, 0.3
-DENSITY_RIDGE = 0.3
 
 
 def experts_of(track: str) -> tuple[str, ...]:
@@ -73,38 +72,6 @@ def experts_of(track: str) -> tuple[str, ...]:
 
 DENSITIES = ("kernel", "material")
 """What predicts where lines are."""
-
-
-@dataclass(frozen=True)
-class Bank:
-    """All training spectra of one direction, as seen by the experts.
-
-    Attributes
-    ----------
-    source, target
-        ``{kind: (rows, points)}`` features of the two modalities.
-    blocks
-        What a metric sees of the source spectra.
-    source_material
-        ``(rows,)`` of the source spectra.
-    source_composition, target_composition
-        ``(rows, elements)`` atomic fractions; NaN rows where unknown.
-    target_modality
-        What the target is, for looking at predictions in the same way.
-    target_values, target_valid, target_density
-        ``(rows, points)`` of unit variance, where they were measured, and their densities of lines.
-    """
-
-    source: Mapping[str, Float]
-    target: Mapping[str, Float]
-    blocks: Blocks
-    source_material: Int
-    source_composition: Float
-    target_composition: Float
-    target_modality: Modality
-    target_values: Float
-    target_valid: Bool
-    target_density: Float
 
 
 @dataclass(frozen=True)
@@ -181,54 +148,14 @@ class KernelExperts:
         seed, steps
             Of learning the metrics.
         """
-        paired, alone = groups or (memory.material, targets.material)
-        # Targets of unit variance: every spectrum then pulls alike, as it counts in a mean correlation.
-        wanted, density = unit_targets(memory.targets), line_density(memory.targets, bank.target_modality)
-
-        def metric_for(name: str, known: tuple[Blocks, ...], answers: Float, group: Int) -> Metric:
-            learned_before = (metrics or {}).get(name)
-            if learned_before is not None and learned_before.fits(known):
-                return learned_before
-            return learn_metric(known, answers, group, seed=seed, steps=steps)
-
-        seen: tuple[Blocks, ...] = (bank.blocks,)
-        if reader is not None:
-            seen = (*seen, reading_blocks(reader.training))
-        learned: dict[str, MetricRegression] = {}
-        told = np.flatnonzero(np.isfinite(bank.source_composition[memory.rows, 0]))
-        known_targets = bank.target_composition[targets.rows]
-        fractions, answers, group = targets_of_materials(known_targets, targets, alone)
-        taught = Taught.nobody(wanted.shape[1])
-
-        def add(name: str, known: tuple[Blocks, ...], pairs: Int) -> None:
-            """Fit on some of the pairs, by whose likeness the metric is learned, and on what is taught so far."""
-            metric = metric_for(name, _take(known, memory.rows[pairs]), wanted[pairs], paired[pairs])
-            kinds = {
-                "": (np.concatenate([wanted[pairs], taught.targets]), metric.ridge),
-                "density": (np.concatenate([density[pairs], taught.density]), DENSITY_RIDGE),
-            }
-            part = _take(known, np.concatenate([memory.rows[pairs], taught.rows]))
-            weights = np.concatenate([memory.weights[pairs], taught.weights])
-            learned[name] = MetricRegression.fit(part, metric, weights, kinds)
-
-        for track in ("elements", "formula"):
-            if len(group):
-                part = (composition_blocks(fractions, track),)
-                metric = metric_for(f"composition.{track}", part, answers, group)
-                fit = MetricRegression.fit(part, metric, np.ones(len(group)), {"": (answers, metric.ridge)})
-                learned[f"composition.{track}"] = fit
-        if len(told):
-            add("both.formula", (*seen, composition_blocks(bank.source_composition, "formula")), told)
-            taught = Taught.of(memory, candidates, bank.source_material, bank.source_composition, seen, learned)
-            add("both.elements", (*seen, composition_blocks(bank.source_composition, "elements")), told)
-        add("learned", seen, np.arange(len(memory)))
-
+        learned, taught = fit_learned(bank, memory, targets, reader, candidates, metrics or {}, groups, seed, steps)
         rows, weights = np.concatenate([memory.rows, taught.rows]), np.concatenate([memory.weights, taught.weights])
+        wanted = np.concatenate([unit_targets(memory.targets), taught.targets])
         own = {kind: bank.source[kind][rows] for kind in KINDS}
         similar = {kind: value @ value.T for kind, value in own.items()}
         views = {
             kind: baselines.KernelRidge.fit(
-                np.concatenate([wanted, taught.targets]),
+                wanted,
                 weights,
                 baselines.laplacian_kernel(similar[kind], LAPLACE_GAMMA),
                 LAPLACE_RIDGE,
@@ -247,7 +174,7 @@ class KernelExperts:
             np.concatenate([bank.target_values[targets.rows], unit_targets(taught.targets)]),
             np.concatenate([bank.target_valid[targets.rows], np.ones(taught.targets.shape, bool)]),
             np.concatenate([bank.target_density[targets.rows], taught.density]),
-            np.concatenate([known_targets, bank.source_composition[taught.rows]]),
+            np.concatenate([bank.target_composition[targets.rows], bank.source_composition[taught.rows]]),
             np.arange(len(targets) + len(taught.rows)) < len(targets),
         )
         prototypes = Prototypes.of(bank.source_material[rows], bank.source_composition[rows], shown)
@@ -319,7 +246,3 @@ class KernelExperts:
         seen = spectrum_features(np.clip(answer, 0.0, None), self.bank.target_modality, ("shape",))["shape"]
         similarity = seen @ self.bank.target["shape"][self.targets.rows].T
         return baselines.soft_neighbours(self.targets, similarity, ECHO_SHARPNESS)
-
-
-def _take(known: tuple[Blocks, ...], rows: Int) -> tuple[Blocks, ...]:
-    return tuple(blocks.take(rows) for blocks in known)

@@ -26,9 +26,10 @@ from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
 from spectroflow.models.answer import Answer, mean_answer
+from spectroflow.models.bank import Bank
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
-from spectroflow.models.experts import Bank, KernelExperts, Opinion
+from spectroflow.models.experts import KernelExperts, Opinion
 from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features, spectrum_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
