@@ -88,6 +88,11 @@ class TrainConfig(Section):
     split: Literal["species", "sample", "paper"] = Field(
         default="species", description="what folds keep whole: materials, samples (material seen) or single records"
     )
+    most_spectra: int = Field(
+        default=6000,
+        gt=0,
+        description="spectra of one modality that a model learns from; of more, some of each material",
+    )
     epochs: int = Field(default=50, gt=0, description="passes over the materials of a network")
     batch: int = Field(default=32, gt=1, description="materials in one batch")
     unpaired: float = Field(

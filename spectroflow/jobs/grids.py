@@ -17,6 +17,7 @@ from spectroflow.archive.where import select
 from spectroflow.jobs.fit import read_spectra
 from spectroflow.modality import Modality
 from spectroflow.models.data import SpectraOf, spectra_of
+from spectroflow.models.selection import Names
 from spectroflow.signal import resample
 from spectroflow.storage import Location
 
@@ -89,26 +90,60 @@ def not_selected(
     return left_out
 
 
-def load_spectra(opened: Archive, modality: Modality, where: str | None) -> SpectraOf:
-    """Return all usable spectra of a modality that have a label or a sample, ready for a model."""
+def usable_records(opened: Archive, modality: str, where: str | None) -> list[tuple[SegmentEntry, pa.Table]]:
+    """Return the records of a modality's segments that hold a spectrum and have a label or a sample."""
+    found = []
+    for segment in opened.segments(modality):
+        table = select(opened.segment_records(segment), where)
+        named = [bool(a or b) for a, b in zip(_texts(table, "label"), _texts(table, "sample_id"), strict=True)]
+        usable = np.array(named, bool) & (table["status"].to_numpy() == status.OK)
+        found.append((segment, table.filter(pa.array(usable))))
+    return found
+
+
+def names_of(opened: Archive, modality: str, where: str | None) -> Names:
+    """Return what the usable spectra of a modality are called."""
+    tables = [table for _, table in usable_records(opened, modality, where)]
+    label, sample, digest = (
+        [text for table in tables for text in _texts(table, column)] for column in ("label", "sample_id", "digest")
+    )
+    return Names(label, sample, digest)
+
+
+def load_spectra(
+    opened: Archive, modality: Modality, where: str | None, chosen: npt.NDArray[np.bool_] | None = None
+) -> SpectraOf:
+    """Return usable spectra of a modality that have a label or a sample, ready for a model.
+
+    Parameters
+    ----------
+    chosen
+        Which of :func:`names_of` to read; all if None. Shards without any are not read.
+    """
     parts: list[Gridded] = []
     tables: list[pa.Table] = []
-    for segment in opened.segments(modality.name):
-        table = select(opened.segment_records(segment), where)
-        gridded = grid_rows(opened.root, segment, opened.lines_layer(segment.id), modality, 0, segment.rows)
-        rows = table["row"].to_numpy()
-        named = np.array(
-            [bool(a or b) for a, b in zip(table["label"].to_pylist(), table["sample_id"].to_pylist(), strict=True)],
-            bool,
-        )
-        usable = named & gridded.ok[rows] & gridded.valid[rows].any(axis=1)
-        rows = rows[usable]
-        parts.append(Gridded(gridded.values[rows], gridded.valid[rows], gridded.lines[rows], gridded.ok[rows]))
-        tables.append(table.filter(pa.array(usable)))
+    passed = 0
+    for segment, table in usable_records(opened, modality.name, where):
+        if chosen is not None:
+            passed, mine = passed + len(table), chosen[passed : passed + len(table)]
+            table = table.filter(pa.array(mine))
+        row = table["row"].to_numpy()
+        shard = row // segment.shard_rows
+        lines = opened.lines_layer(segment.id)
+        for number in np.unique(shard):
+            start = int(number) * segment.shard_rows
+            stop = min(start + segment.shard_rows, segment.rows)
+            gridded = grid_rows(opened.root, segment, lines, modality, start, stop)
+            own = np.flatnonzero(shard == number)
+            rows = row[own] - start
+            usable = gridded.ok[rows] & gridded.valid[rows].any(axis=1)
+            rows = rows[usable]
+            parts.append(Gridded(gridded.values[rows], gridded.valid[rows], gridded.lines[rows], gridded.ok[rows]))
+            tables.append(table.take(pa.array(own[usable])))
     slots = max((part.lines.shape[1] for part in parts), default=0)
     points = modality.grid.points
     columns = {
-        name: [value or "" for table in tables for value in table[name].to_pylist()]
+        name: [text for table in tables for text in _texts(table, name)]
         for name in ("sample_id", "label", "digest", "formula")
     }
     return spectra_of(
@@ -121,6 +156,10 @@ def load_spectra(opened: Archive, modality: Modality, where: str | None) -> Spec
         digest=columns["digest"],
         formula=columns["formula"],
     )
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    return [value or "" for value in table[column].to_pylist()]
 
 
 def pad_lines(lines: Float, slots: int) -> Float:

@@ -147,9 +147,16 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
     data.require_pairs(directions, options.config.train.folds)
     rows = Rows(total=sum(map(len, data.spectra.values())), ok=sum(map(len, data.spectra.values())))
     fingerprint = _fingerprint(data, directions, options)
-    facts = describe(data)
+    facts = describe(data) | {"offered": source.offered()}
+    choice = [
+        f"of {offered:,} {name} spectra {len(data.spectra[name]):,} are learned from, some of each material: "
+        f"train.most_spectra is {options.config.train.most_spectra:,}"
+        for name, offered in facts["offered"].items()
+        if offered > options.config.train.most_spectra
+    ]
     if options.dry_run:
         lines = [f"would train {len(plan_networks(options.config.train))} networks on {facts['materials']} materials"]
+        lines += choice
         return Summary("train", status="dry run", rows=rows, output=str(target), details={"data": facts}, lines=lines)
     if is_whole(target) and load_generator(target).card.get("fingerprint") == fingerprint:
         return Summary("train", status="nothing to do", output=str(target), lines=["the same model is there"])
@@ -166,7 +173,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
             trained,
             options.config.train,
             directions=directions,
-            card=_card(opened, fingerprint, directions),
+            card=_card(opened, fingerprint, directions) | {"offered": facts["offered"]},
         )
     finally:
         spent.keep()
@@ -191,7 +198,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
             "directions": [f"{s} to {t}" for s, t in directions],
             "networks": {network.plan.name: network.figures for network in trained},
         },
-        lines=[f"{len(trained)} networks on {facts['materials']} materials, " + _what(directions)],
+        lines=[f"{len(trained)} networks on {facts['materials']} materials, " + _what(directions), *choice],
     )
 
 

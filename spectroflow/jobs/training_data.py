@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from spectroflow.archive import Archive
 from spectroflow.config import Config
 from spectroflow.errors import InvalidInput
-from spectroflow.jobs.grids import load_spectra
+from spectroflow.jobs.grids import load_spectra, names_of
 from spectroflow.modality import lookup, resolve
 from spectroflow.models.data import TrainingData
+from spectroflow.models.selection import Names, choose
 from spectroflow.storage import Location
 
 
@@ -37,7 +38,7 @@ class TrainingInput:
     config: Config
 
     def load(self) -> TrainingData:
-        """Read the spectra and tie them together by sample and material.
+        """Read the spectra, of very many a choice, and tie them together by sample and material.
 
         Raises
         ------
@@ -47,7 +48,9 @@ class TrainingInput:
         opened = Archive(self.archive, self.version)
         known = resolve(self.config.modality)
         chosen = {name: lookup(name, known) for name in self.modalities}
-        spectra = {name: load_spectra(opened, modality, self.where) for name, modality in chosen.items()}
+        names = self._names(opened)
+        kept = choose(names, self.config.train.most_spectra)
+        spectra = {name: load_spectra(opened, modality, self.where, kept[name]) for name, modality in chosen.items()}
         for name, table in spectra.items():
             if not len(table):
                 raise InvalidInput(
@@ -56,6 +59,13 @@ class TrainingInput:
                     remedy="Check --where, and give labels with convert --manifest.",
                 )
         return TrainingData.build(chosen, spectra)
+
+    def offered(self) -> dict[str, int]:
+        """Return how many spectra of each modality there are to choose from."""
+        return {name: len(names) for name, names in self._names(Archive(self.archive, self.version)).items()}
+
+    def _names(self, opened: Archive) -> dict[str, Names]:
+        return {name: names_of(opened, name, self.where) for name in self.modalities}
 
 
 def modalities_for(opened: Archive, pairs: Sequence[tuple[str, str]], config: Config) -> tuple[str, ...]:

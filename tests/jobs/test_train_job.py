@@ -4,14 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from spectroflow.archive import Archive
 from spectroflow.config import load
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs import train as job
 from spectroflow.jobs.summary import Summary
 from spectroflow.jobs.train import train
+from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.storage import Location
 
 TINY = (
@@ -102,6 +105,30 @@ def test_unpaired_modalities_are_refused(simulated: Path, tiny: JobOptions, tmp_
     options = replace(tiny, where="modality == 'ir'")
     with pytest.raises(InvalidInput, match="no usable raman spectrum"):
         train(str(simulated), str(tmp_path), pairs=PAIRS, options=options)
+
+
+def test_of_very_many_spectra_some_of_each_material_are_learned_from_and_it_is_said(
+    simulated: Path, tmp_path: Path
+) -> None:
+    everything = load(None, TINY)
+    some = load(None, (*TINY, "train.most_spectra=8"))
+    opened = Archive(str(simulated))
+    whole, chosen = (
+        TrainingInput(opened.root, opened.version.number, ("ir", "raman"), None, config).load()
+        for config in (everything, some)
+    )
+    for name in ("ir", "raman"):
+        table, kept = whole.spectra[name], chosen.spectra[name]
+        assert len(kept) == 8 < len(table)
+        assert len(set(kept.label)) == 8  # one of each of the eight materials
+        rows = [table.digest.index(digest) for digest in kept.digest]
+        np.testing.assert_array_equal(kept.values, table.values[rows])
+        np.testing.assert_array_equal(kept.lines, table.lines[rows])
+        assert kept.formula == tuple(table.formula[row] for row in rows)
+    assert len(chosen.pairs("raman", "ir")) == 8
+    options = JobOptions(config=some, workers=0, dry_run=True)
+    summary = train(str(simulated), str(tmp_path / "model"), pairs=PAIRS, options=options)
+    assert any("of 16 raman spectra 8 are learned from" in line for line in summary.lines)
 
 
 def test_a_log_beside_a_remote_model_is_refused() -> None:
