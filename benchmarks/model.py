@@ -89,7 +89,8 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         if not quick:
             more, protocols = with_further(folder / "further", library, chosen)
             figures |= {f"{key}_further": value for key, value in more.items()}
-            told += "\n\n# Trained with the further Raman spectra, too\n\n" + tables(protocols)
+            if protocols:
+                told += "\n\n# Trained with the further Raman spectra, too\n\n" + tables(protocols)
         (folder / "tables.md").write_text(told)
     return figures, told
 
@@ -108,7 +109,10 @@ def judge(
 
 
 def with_further(folder: Path, library: str | None, chosen: JobOptions) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return what a generator reaches on the same pairs that was also trained on further, unpaired Raman spectra."""
+    """Return what a generator reaches on the same pairs that learned from further Raman spectra, too.
+
+    Nothing where there are no such spectra.
+    """
     archive = archive_with_lines(folder, False, chosen, (PACK, FURTHER))
     if archive is None:
         return {}, {}
@@ -141,7 +145,7 @@ def known_structures(folder: Path, chosen: JobOptions) -> str | None:
 def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:
     """Return the means over materials by their keys, and how far the generator is above its best baseline."""
     figures: dict[str, float] = {}
-    for direction, told in protocols.get("species", {}).items():
+    for direction, told in protocols["species"].items():
         short = direction.replace(" to ", "_")
         for track, contested in told["over_best_baseline"].items():
             known = "" if track == "spectrum" else f"_{track}"

@@ -20,8 +20,8 @@ composition           kernel ridge regression from composition alone: the row wi
 both                  as ``learned``, with the composition that is known
 ====================  =========================================================================
 
-``shape`` to ``learned`` learn from unpaired spectra of known composition, too (``taught.py``); the baselines
-``mean`` to ``ridge`` from measured pairs alone.
+``shape`` to ``learned``, and ``both`` where elements are known, learn from unpaired spectra of known composition, too
+(``taught.py``); the baselines ``mean`` to ``ridge``, and ``both`` where the formula is, from measured pairs alone.
 
 Densities of lines (see ``lines.py``) are predicted by the same kernels as ``learned`` and ``both``, and by the same
 weights as ``material``.
@@ -65,7 +65,8 @@ def experts_of(track: str) -> tuple[str, ...]:
     """Return the experts that are weighed in a track.
 
     The others are baselines, or views of the spectrum that ``echo`` listens to. Were they weighed too, the weights of
-    fifteen experts that say much the same would be fitted to a few hundred materials: it costs more than it brings.
+    fifteen experts that say much the same would be fitted to a few hundred materials, which costs more than it brings
+    on measured minerals (``docs/model.md`` has the figures, and where it is the other way about).
     """
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
 

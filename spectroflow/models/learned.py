@@ -21,7 +21,7 @@ from spectroflow.models.bank import Bank
 from spectroflow.models.known import composition_blocks, reading_blocks
 from spectroflow.models.lines import line_density
 from spectroflow.models.memory import Memory
-from spectroflow.models.metric import Blocks, Metric, learn_metric
+from spectroflow.models.metric import Blocks, Metric, learn_metric, take
 from spectroflow.models.reader import CompositionReader
 from spectroflow.models.regression import MetricRegression, targets_of_materials, unit_targets
 from spectroflow.models.taught import Taught
@@ -58,12 +58,12 @@ def fit_learned(
 
     def add(name: str, known: tuple[Blocks, ...], pairs: Int) -> None:
         """Fit on some of the pairs, by whose likeness the metric is learned, and on what is taught so far."""
-        metric = metric_for(name, _take(known, memory.rows[pairs]), wanted[pairs], paired[pairs])
+        metric = metric_for(name, take(known, memory.rows[pairs]), wanted[pairs], paired[pairs])
         kinds = {
             "": (np.concatenate([wanted[pairs], taught.targets]), metric.ridge),
             "density": (np.concatenate([density[pairs], taught.density]), DENSITY_RIDGE),
         }
-        part = _take(known, np.concatenate([memory.rows[pairs], taught.rows]))
+        part = take(known, np.concatenate([memory.rows[pairs], taught.rows]))
         weights = np.concatenate([memory.weights[pairs], taught.weights])
         learned[name] = MetricRegression.fit(part, metric, weights, kinds)
 
@@ -84,7 +84,3 @@ def fit_learned(
         add("both.elements", (*seen, composition_blocks(bank.source_composition, "elements")), told)
     add("learned", seen, np.arange(len(memory)))
     return learned, taught
-
-
-def _take(known: tuple[Blocks, ...], rows: Int) -> tuple[Blocks, ...]:
-    return tuple(blocks.take(rows) for blocks in known)

@@ -16,8 +16,8 @@ from spectroflow.models.blend import Blend, centre, fit_blend, non_negative
 from spectroflow.models.experts import Opinion, experts_of
 from spectroflow.models.folds import Split
 from spectroflow.models.lines import LineRule, fit_rule
-from spectroflow.models.memory import material_weights
-from spectroflow.models.posterior import Cases, Posterior, few_of_each, fit_posterior
+from spectroflow.models.memory import few_of_each, material_weights
+from spectroflow.models.posterior import Cases, Posterior, fit_posterior
 
 if TYPE_CHECKING:
     from spectroflow.models.generator import Generator

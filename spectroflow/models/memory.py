@@ -17,6 +17,8 @@ from spectroflow.models.data import TrainingData
 Float = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]
 
+FEW = 2  # spectra of one material that are enough to learn from: more say little new
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -94,6 +96,13 @@ def material_weights(material: Int) -> npt.NDArray[np.float64]:
     weights = 1.0 / counts[inverse]
     normalised: npt.NDArray[np.float64] = weights / weights.mean()
     return normalised
+
+
+def few_of_each(material: Int, most: int = FEW) -> Int:
+    """Return the positions of the first ``most`` rows of each material."""
+    order = np.argsort(material, kind="stable")
+    ordered = material[order]
+    return np.sort(order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < most])
 
 
 def _fill_with_mean(totals: Float, counts: Int, weights: npt.NDArray[np.float64]) -> Float:

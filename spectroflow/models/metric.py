@@ -60,6 +60,11 @@ class Blocks:
         return Blocks(self.columns[rows], self.block, self.weight)
 
 
+def take(known: Sequence[Blocks], rows: Int) -> tuple[Blocks, ...]:
+    """Return some of the samples, of every part."""
+    return tuple(part.take(rows) for part in known)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A learned kernel, and the ridge that goes with it.

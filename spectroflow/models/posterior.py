@@ -34,7 +34,6 @@ FIRST_OF = {"shape": 8.0, "weak": 2.0, "slope": 5.0, "local": 5.0, "kernel": 5.0
 PULL = 3e-5  # towards the first sharpness, per squared difference of logarithms
 WIDEST = 8.0  # of logarithms around the first sharpness
 ITERATIONS = 60
-MOST_OF_MATERIAL = 2  # queries of one material that are learned from
 
 
 @dataclass(frozen=True)
@@ -234,13 +233,6 @@ def fit_posterior(cases: Sequence[Cases]) -> Posterior:
 def outline(spectra: Float) -> Float:
     """Return square roots, centred and of unit length: weak bands count beside the strongest one."""
     return unit(np.sqrt(np.clip(spectra, 0.0, None)))
-
-
-def few_of_each(material: Int, most: int = MOST_OF_MATERIAL) -> Int:
-    """Return the positions of the first ``most`` rows of each material."""
-    order = np.argsort(material, kind="stable")
-    ordered = material[order]
-    return np.sort(order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < most])
 
 
 def _softmax(values: npt.NDArray[Any]) -> Double:

@@ -18,14 +18,13 @@ import numpy.typing as npt
 
 from spectroflow.models import baselines
 from spectroflow.models.features import KINDS, unit
-from spectroflow.models.memory import material_weights
+from spectroflow.models.memory import few_of_each, material_weights
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 GAMMA, RIDGE = 2.0, 0.1
-MOST_OF_GROUP = 2  # spectra of one group that are learned from: more say little new and cost the cube of their number
 
 
 def mixed_kernel(similar: Mapping[str, Float]) -> Float:
@@ -71,7 +70,7 @@ class CompositionReader:
             Rows that may be looked at.
         """
         known = allowed[feature[allowed].any(axis=1)]
-        rows = known[_first_of_group(group[known], MOST_OF_GROUP)]
+        rows = known[few_of_each(group[known])]
         if len(np.unique(group[rows])) < 3:
             return None
         weights = material_weights(group[rows])
@@ -105,11 +104,3 @@ class CompositionReader:
 
 def _cleaned(reading: npt.NDArray[Any]) -> Float:
     return unit(np.clip(reading, 0.0, None).astype(np.float32), centre=False)
-
-
-def _first_of_group(group: Int, most: int) -> Int:
-    """Return the positions of the first ``most`` rows of each group."""
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    start = np.searchsorted(ordered, ordered)
-    return np.sort(order[np.arange(len(order)) - start < most])

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spectroflow.models.known import composition_blocks
-from spectroflow.models.memory import Memory, material_weights
-from spectroflow.models.metric import Blocks
-from spectroflow.models.posterior import few_of_each
+from spectroflow.models.memory import Memory, few_of_each, material_weights
+from spectroflow.models.metric import Blocks, take
 from spectroflow.models.regression import MetricRegression
 
 Float = npt.NDArray[np.float32]
@@ -40,21 +39,23 @@ class Taught:
         ``(n,)``; none of them is among the pairs.
     targets, density
         ``(n, points)`` expected targets, on the scale of targets of unit variance, and their lines.
-    weights
-        ``(n,)``, see :func:`.memory.material_weights`.
     """
 
     rows: Int
     material: Int
     targets: Float
     density: Float
-    weights: Double
+
+    @property
+    def weights(self) -> Double:
+        """Weights beside those of the pairs, see :func:`.memory.material_weights`; ``(n,)``."""
+        return SHARE * material_weights(self.material) if len(self.material) else np.zeros(0)
 
     @classmethod
     def nobody(cls, points: int) -> Taught:
         """Return no spectra."""
         none, empty = np.zeros(0, np.int64), np.zeros((0, points), np.float32)
-        return cls(none, none, empty, empty, np.zeros(0))
+        return cls(none, none, empty, empty)
 
     @classmethod
     def of(
@@ -87,9 +88,9 @@ class Taught:
         if not len(rows):
             return cls.nobody(memory.targets.shape[1])
         told = composition_blocks(composition[rows], "formula")
-        both = learned["both.formula"].predict((*(blocks.take(rows) for blocks in known), told))
+        both = learned["both.formula"].predict((*take(known, rows), told))
         opinions = [both[""]]
         if "composition.formula" in learned:
             opinions.append(learned["composition.formula"].predict((told,))[""])
         targets = np.asarray(np.mean(opinions, axis=0), np.float32)
-        return cls(rows, material[rows], targets, both["density"], SHARE * material_weights(material[rows]))
+        return cls(rows, material[rows], targets, both["density"])

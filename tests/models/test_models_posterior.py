@@ -5,7 +5,8 @@ import pytest
 
 from spectroflow.models.experts import Opinion
 from spectroflow.models.member import Heard, fit_lines, known_materials
-from spectroflow.models.posterior import FIRST, Cases, Posterior, Prototypes, Shown, few_of_each, fit_posterior
+from spectroflow.models.memory import few_of_each
+from spectroflow.models.posterior import FIRST, Cases, Posterior, Prototypes, Shown, fit_posterior
 
 POINTS = 40
 
