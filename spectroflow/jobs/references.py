@@ -78,7 +78,7 @@ class References:
         No fold is left out, as in a split of files at random: the same sample's other files are there.
         """
         everything = self._everything
-        features = self.generator.features[self.source]["shape"][everything.rows]
+        features = self.generator.views.features(self.source)["shape"][everything.rows]
         asked = spectrum_features(prepared, self.generator.modalities[self.source], ("shape",))["shape"]
         similarity = asked @ features.T
         known = np.asarray([self.generator.data.spectra[self.source].digest[i] for i in everything.rows], dtype=object)

@@ -13,10 +13,12 @@ from spectroflow.config import TrainConfig
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
 from spectroflow.models.features import TRACKS
-from spectroflow.models.generator import BlendKey, Generator, MetricKey, Query
+from spectroflow.models.generator import Generator, Query
 from spectroflow.models.known import spectrum_blocks
 from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
+from spectroflow.models.model_format import BlendKey, MetricKey
+from spectroflow.models.ranges import Range, find_ranges
 from spectroflow.models.training import Trained, build_network
 
 Float = npt.NDArray[np.float32]
@@ -55,9 +57,14 @@ def fit_generator(
         networks[result.plan.name].load_state_dict(result.state)
     generator = Generator(data, config, networks, {}, {}, device=device)
     for source, target in wanted:
-        generator.blends.update(_blends(generator, source, target))
-        generator.metrics.update(_metrics(generator, source, target))
-        generator.forget_kernels()
+        _fit_direction(generator, source, target)
+    for kept in _ranges(data, sorted({source for source, _ in wanted})):
+        special = generator.specialist(kept)
+        for source, target in wanted:
+            if source == kept.modality:
+                _fit_direction(special, source, target)
+        if special.blends:
+            generator.specialists[kept] = special
     generator.card.update(
         {
             "data": describe(data),
@@ -67,6 +74,9 @@ def fit_generator(
             "train": config.model_dump(mode="json"),
             "blends": _mean_weights(generator),
             "directions": [f"{s} to {t}" for s, t in wanted],
+            "ranges": [
+                f"{kept.modality}: {kept.described(data.modalities[kept.modality])}" for kept in generator.specialists
+            ],
             **(card or {}),
         }
     )
@@ -83,6 +93,19 @@ def describe(data: TrainingData) -> dict[str, Any]:
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
+
+
+def _ranges(data: TrainingData, sources: Sequence[str]) -> list[Range]:
+    """Return the parts of the sources' axes for which a specialist learns."""
+    return [kept for name in sources for kept in find_ranges(name, data.spectra[name].valid)]
+
+
+def _fit_direction(generator: Generator, source: str, target: str) -> None:
+    blends = _blends(generator, source, target)
+    if blends:
+        generator.blends.update(blends)
+        generator.metrics.update(_metrics(generator, source, target))
+    generator.forget_kernels()
 
 
 def _mean_weights(generator: Generator) -> dict[str, dict[str, float]]:
@@ -123,10 +146,10 @@ def _blends(generator: Generator, source: str, target: str) -> dict[BlendKey, Bl
     rows, position = np.unique(pairs[:, 0], return_inverse=True)
     table, composition = data.spectra[source], data.composition[source][rows]
     fold, material = generator.folds[source][rows], data.material[source][rows]
-    told = np.isfinite(composition[:, 0])
+    told, seen = np.isfinite(composition[:, 0]), table.valid[rows].any(axis=1)
     result: dict[BlendKey, Blend] = {}
     for track in TRACKS:
-        usable = np.ones(len(rows), bool) if track == "spectrum" else told
+        usable = seen if track == "spectrum" else seen & told
         if len(np.unique(material[usable])) < 2 * count:
             continue
         query = Query(table.values[rows], table.valid[rows], table.lines[rows], source, target, composition, track)

@@ -41,7 +41,7 @@ def reconstruct(generator: Generator, modality: str, batch: int = 64) -> tuple[d
     """
     data, table, fold = generator.data, generator.data.spectra[modality], generator.folds[modality]
     found = {name: np.full(len(table), np.nan) for name in ("network", "nearest", "mean")}
-    shape = generator.features[modality]["shape"]
+    shape = generator.views.features(modality)["shape"]
     for k in range(generator.config.folds):
         asked, known = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         weights = material_weights(data.material[modality][known])
@@ -126,7 +126,7 @@ class Classifier:
         material = generator.data.material[modality]
         rows = np.flatnonzero((generator.folds[modality] != fold) & np.isin(material, materials))
         self.modality, self.materials = generator.modalities[modality], materials
-        self.known = generator.features[modality]["shape"][rows]
+        self.known = generator.views.features(modality)["shape"][rows]
         member = (material[rows][:, None] == materials[None, :]).astype(np.float32)
         kernel = baselines.laplacian_kernel(self.known @ self.known.T, GAMMA)
         self.fit = baselines.KernelRidge.fit(member, material_weights(material[rows]), kernel, RIDGE)

@@ -54,7 +54,7 @@ Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
 BASELINES = ("mean", "nearest", "soft", "ridge")
-SPECTRUM_EXPERTS = ("mean", "learned", "reading", "echo", "vae", "material")
+SPECTRUM_EXPERTS = ("mean", "ridge", "learned", "reading", "echo", "vae", "material")
 COMPOSITION_EXPERTS = ("composition", "both")
 SHARPNESS, ECHO_SHARPNESS = 30.0, 15.0
 RBF_GAMMA, RBF_RIDGE = 4.0, 0.5

@@ -43,6 +43,22 @@ class Generated:
     lines: Float
     experts: dict[str, Float] = field(default_factory=dict)
 
+    def where(self, rows: Bool, other: Generated) -> Generated:
+        """Return this for some rows, and another one for the rest; of the experts those that both have."""
+        slots = max(self.lines.shape[1], other.lines.shape[1])
+        return Generated(
+            np.where(rows[:, None], self.intensity, other.intensity),
+            np.where(rows[:, None], self.uncertainty, other.uncertainty),
+            np.where(rows, self.confidence, other.confidence),
+            np.where(rows[:, None], self.latent, other.latent),
+            np.where(rows[:, None, None], _padded(self.lines, slots), _padded(other.lines, slots)),
+            {
+                name: np.where(rows[:, None], value, other.experts[name])
+                for name, value in self.experts.items()
+                if name in other.experts
+            },
+        )
+
 
 @dataclass(frozen=True)
 class Query:
@@ -90,17 +106,17 @@ def join(pieces: Sequence[tuple[int, Generated]], points: int, latent: int) -> G
             np.zeros((0, latent), np.float32),
             np.zeros((0, 0, 2), np.float32),
         )
-    names = pieces[0][1].experts
+    names = set.intersection(*(set(piece.experts) for _, piece in pieces))
     slots = max(piece.lines.shape[1] for _, piece in pieces)
-
-    def padded(lines: Float) -> Float:
-        return np.pad(lines, ((0, 0), (0, slots - lines.shape[1]), (0, 0)), constant_values=np.nan)
-
     return Generated(
         np.concatenate([piece.intensity[:count] for count, piece in pieces]),
         np.concatenate([piece.uncertainty[:count] for count, piece in pieces]),
         np.concatenate([piece.confidence[:count] for count, piece in pieces]),
         np.concatenate([piece.latent[:count] for count, piece in pieces]),
-        np.concatenate([padded(piece.lines[:count]) for count, piece in pieces]),
-        {name: np.concatenate([piece.experts[name][:count] for count, piece in pieces]) for name in names},
+        np.concatenate([_padded(piece.lines[:count], slots) for count, piece in pieces]),
+        {name: np.concatenate([piece.experts[name][:count] for count, piece in pieces]) for name in sorted(names)},
     )
+
+
+def _padded(lines: Float, slots: int) -> Float:
+    return np.pad(lines, ((0, 0), (0, slots - lines.shape[1]), (0, 0)), constant_values=np.nan)

@@ -34,14 +34,14 @@ from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
-from spectroflow.models.lines import line_density
 from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Blocks, Metric
-from spectroflow.models.model_format import generator_files, generator_parts
+from spectroflow.models.model_format import BlendKey, MetricKey, generator_files, generator_parts
 from spectroflow.models.preprocess import prepare
+from spectroflow.models.ranges import Range, choose_range, cut_data, cut_query
 from spectroflow.models.reader import CompositionReader
-from spectroflow.models.regression import unit_targets
 from spectroflow.models.vae import CrossModalVAE
+from spectroflow.models.views import Views
 
 __all__ = ["Generated", "Generator", "Query", "seed_of"]
 
@@ -50,8 +50,6 @@ Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 Direction = tuple[str, str]
-BlendKey = tuple[int, str, str, str]  # member, source, target, track
-MetricKey = tuple[int, str, str]  # member, source, target
 
 
 class Generator:
@@ -72,6 +70,8 @@ class Generator:
         self.metrics = {key: dict(value) for key, value in (metrics or {}).items()}
         self.networks = {name: network.to(device).eval() for name, network in networks.items()}
         self.folds = data.folds(config.folds, config.seed, config.split)
+        self.specialists: dict[Range, Generator] = {}
+        self.views = Views(data)
         self._kernels: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
         self._readers: dict[tuple[tuple[int, ...], str], CompositionReader | None] = {}
 
@@ -97,32 +97,6 @@ class Generator:
         return [track for track in TRACKS if any(key[1:] == (source, target, track) for key in self.blends)]
 
     @cached_property
-    def features(self) -> dict[str, dict[str, Float]]:
-        """Features of all training spectra, ``{modality: {kind: (n, points)}}``."""
-        return {n: spectrum_features(t.values, self.modalities[n], CLUE_KINDS) for n, t in self.data.spectra.items()}
-
-    @cached_property
-    def compositions(self) -> dict[str, dict[str, Float]]:
-        """Composition features of all training spectra, ``{modality: {track: (n, elements)}}``."""
-        return {
-            name: {track: composition_features(fractions, track) for track in TRACKS[1:]}
-            for name, fractions in self.data.composition.items()
-        }
-
-    @cached_property
-    def blocks(self) -> dict[str, Blocks]:
-        """What learned metrics see of all training spectra."""
-        return {n: spectrum_blocks(t.values, self.modalities[n]) for n, t in self.data.spectra.items()}
-
-    @cached_property
-    def units_and_lines(self) -> dict[str, tuple[Float, Float]]:
-        """All training spectra at unit variance, and their densities of lines."""
-        return {
-            n: (unit_targets(t.values), line_density(np.where(t.valid, t.values, np.float32(0)), self.modalities[n]))
-            for n, t in self.data.spectra.items()
-        }
-
-    @cached_property
     def _groups(self) -> dict[str, Int]:
         """What must not vouch for itself inside the training: whatever the split keeps whole."""
         return {name: self.data.units(name, self.config.split) for name in self.data.spectra}
@@ -130,6 +104,20 @@ class Generator:
     @cached_property
     def _fold_index(self) -> FoldIndex:
         return FoldIndex.of(self.data.spectra, self.folds, self.config.split)
+
+    def specialist(self, kept: Range) -> Generator:
+        """Return a generator with the same networks for spectra of a range; it has learned nothing else yet."""
+        special = Generator(cut_data(self.data, kept), self.config, self.networks, {}, {}, device=self.device)
+        special.views = Views(special.data, self.views, kept.modality)
+        return special
+
+    def ranges(self, source: str, target: str) -> list[Range]:
+        """Return the parts of the source's axis that a specialist answers for."""
+        return [
+            kept
+            for kept, special in sorted(self.specialists.items())
+            if kept.modality == source and (source, target) in special.directions
+        ]
 
     def fold_of(self, label: str, sample: str = "", digest: str = "") -> int | None:
         """Return the fold that a record's material, sample or itself was in (as the split says), or None."""
@@ -139,18 +127,21 @@ class Generator:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
         key = (tuple(sorted(without)), source, target)
         if key not in self._kernels:
-            rows = {name: np.flatnonzero(~np.isin(self.folds[name], without)) for name in (source, target)}
+            rows = {
+                name: np.flatnonzero(~np.isin(self.folds[name], without) & self.data.spectra[name].valid.any(axis=1))
+                for name in (source, target)
+            }
             bank = Bank(
-                self.features[source],
-                self.features[target],
-                self.blocks[source],
+                self.views.features(source),
+                self.views.features(target),
+                self.views.blocks(source),
                 self.data.material[source],
                 self.data.composition[source],
                 self.data.composition[target],
                 self.modalities[target],
-                self.units_and_lines[target][0],
+                self.views.units(target),
                 self.data.spectra[target].valid,
-                self.units_and_lines[target][1],
+                self.views.densities(target),
             )
             memory = build_memory(self.data, source, target, rows[source], rows[target])
             if not len(memory):
@@ -178,14 +169,18 @@ class Generator:
         key = (without, source)
         if key not in self._readers:
             feature = composition_features(self.data.composition[source], "formula")
-            allowed = np.flatnonzero(~np.isin(self.folds[source], without))
-            self._readers[key] = CompositionReader.fit(self.features[source], feature, self._groups[source], allowed)
+            seen = self.data.spectra[source].valid.any(axis=1)
+            allowed = np.flatnonzero(~np.isin(self.folds[source], without) & seen)
+            features = self.views.features(source)
+            self._readers[key] = CompositionReader.fit(features, feature, self._groups[source], allowed)
         return self._readers[key]
 
     def forget_kernels(self) -> None:
         """Free the memory of the kernel experts; they are fitted again when asked for."""
         self._kernels.clear()
         self._readers.clear()
+        for special in self.specialists.values():
+            special.forget_kernels()
 
     # What it does
 
@@ -299,8 +294,19 @@ class Generator:
             for row, who in enumerate(members[rows]):
                 speaks[row, list(who)] = True
             speaks[count:] = True
-            pieces.append((count, self._one_batch(query, speaks, parts)))
+            pieces.append((count, self._answer(query, speaks, parts)))
         return join(pieces, self.modalities[target].grid.points, self.config.latent)
+
+    def _answer(self, query: Query, speaks: Bool, parts: bool) -> Generated:
+        """Answer one batch, rows that show a known part of the axis by the specialist of that range."""
+        ranges = self.ranges(query.source, query.target)
+        shown = choose_range(query.valid, ranges)
+        answer = self._one_batch(query, speaks, parts)
+        for number in np.unique(shown[shown >= 0]).tolist():
+            cut = cut_query(query, ranges[number], self.modalities[query.source])
+            special = self.specialists[ranges[number]]._one_batch(cut, speaks, parts)
+            answer = special.where(shown == number, answer)
+        return answer
 
     def _one_batch(self, query: Query, speaks: Bool, parts: bool) -> Generated:
         source, target = query.source, query.target
@@ -329,7 +335,8 @@ class Generator:
     def similarity(self, query: Query) -> dict[str, Float]:
         """Return the inner products of a query's features with all training spectra, ``{kind: (n, rows)}``."""
         seen = spectrum_features(query.values, self.modalities[query.source], CLUE_KINDS)
-        return {kind: seen[kind] @ self.features[query.source][kind].T for kind in CLUE_KINDS}
+        known = self.views.features(query.source)
+        return {kind: seen[kind] @ known[kind].T for kind in CLUE_KINDS}
 
     def member_opinion(
         self,
@@ -416,7 +423,13 @@ class Generator:
         ModelError
             A file is missing, damaged, of another format, or does not fit the others.
         """
-        return cls(**generator_parts(files, where=where), device=device)
+        parts = generator_parts(files, where=where)
+        learned = parts.pop("specialists")
+        generator = cls(**parts, device=device)
+        for kept, (blends, metrics) in learned.items():
+            special = generator.specialists[kept] = generator.specialist(kept)
+            special.blends, special.metrics = blends, metrics
+        return generator
 
 
 def seed_of(run_seed: int, digest: str) -> int:

@@ -108,7 +108,7 @@ def fit_member(
     densities = {
         name: np.concatenate([o.densities[name] for o, _ in opinions])[at[few]] for name in opinions[0][0].densities
     }
-    lines = fit_lines(densities, generator.units_and_lines[target][1][pairs[chosen[few], 1]], valid[few], material[few])
+    lines = fit_lines(densities, generator.views.densities(target)[pairs[chosen[few], 1]], valid[few], material[few])
     rule = fit_rule(
         lines.weights, lines.density(densities), wanted[few], valid[few], modality, material_weights(material[few])
     )

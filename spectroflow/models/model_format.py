@@ -15,7 +15,11 @@ from spectroflow.models import checkpoint
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import SpectraOf, TrainingData
 from spectroflow.models.metric import Metric
+from spectroflow.models.ranges import Range
 from spectroflow.models.training import build_network, plan_networks
+
+BlendKey = tuple[int, str, str, str]  # member, source, target, track
+MetricKey = tuple[int, str, str]  # member, source, target
 
 if TYPE_CHECKING:
     from spectroflow.models.generator import Generator
@@ -30,8 +34,6 @@ def generator_files(generator: Generator) -> dict[str, bytes]:
         tensors[f"memory.{name}.values"] = torch.as_tensor(table.values)
         tensors[f"memory.{name}.valid"] = torch.as_tensor(table.valid.astype(np.uint8))
         tensors[f"memory.{name}.lines"] = torch.as_tensor(table.lines)
-    for (member, source, target, track), blend in generator.blends.items():
-        tensors[f"residual.{member}.{source}.{target}.{track}"] = torch.as_tensor(blend.residual)
     config = {
         "train": generator.config.model_dump(mode="json"),
         "modalities": {name: modality.model_dump(mode="json") for name, modality in generator.modalities.items()},
@@ -39,15 +41,11 @@ def generator_files(generator: Generator) -> dict[str, bytes]:
             name: {"sample": table.sample, "label": table.label, "digest": table.digest, "formula": table.formula}
             for name, table in generator.data.spectra.items()
         },
-        "blends": [
-            {"member": m, "source": s, "target": t, "track": track, **blend.settings()}
-            for (m, s, t, track), blend in generator.blends.items()
+        "specialists": [
+            {"modality": kept.modality, "first": kept.first, "last": kept.last, **_learned(special, tensors, number)}
+            for number, (kept, special) in enumerate(generator.specialists.items())
         ],
-        "metrics": [
-            {"member": m, "source": s, "target": t, "name": name, **metric.settings()}
-            for (m, s, t), metrics in generator.metrics.items()
-            for name, metric in metrics.items()
-        ],
+        **_learned(generator, tensors),
     }
     return checkpoint.model_files(tensors, config, generator.card)
 
@@ -74,15 +72,11 @@ def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str,
             networks[plan.name].load_state_dict(
                 {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             )
-        blends = {}
-        for entry in config["blends"]:
-            source, target, track = (str(entry.pop(name)) for name in ("source", "target", "track"))
-            key = (int(entry.pop("member")), source, target, track)
-            blends[key] = Blend.from_settings(entry, tensors["residual.{}.{}.{}.{}".format(*key)].numpy())
-        metrics: dict[tuple[int, str, str], dict[str, Metric]] = {}
-        for entry in config["metrics"]:
-            owner = (int(entry["member"]), str(entry["source"]), str(entry["target"]))
-            metrics.setdefault(owner, {})[str(entry["name"])] = Metric.from_settings(entry)
+        blends, metrics = _known(config, tensors)
+        specialists = {
+            Range(str(entry["modality"]), int(entry["first"]), int(entry["last"])): _known(entry, tensors, number)
+            for number, entry in enumerate(config.get("specialists", ()))
+        }
         data = TrainingData.build(modalities, spectra)
     except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
         raise ModelError(
@@ -97,4 +91,50 @@ def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str,
         "blends": blends,
         "card": card,
         "metrics": metrics,
+        "specialists": specialists,
     }
+
+
+def _learned(
+    generator: Generator, tensors: dict[str, torch.Tensor], number: int | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Return blends and metrics for the configuration, and put what does not fit there among the tensors.
+
+    Parameters
+    ----------
+    number
+        Of a specialist; None is the generator of whole spectra.
+    """
+    for (member, source, target, track), blend in generator.blends.items():
+        tensors[_residual(member, source, target, track, number)] = torch.as_tensor(blend.residual)
+    return {
+        "blends": [
+            {"member": m, "source": s, "target": t, "track": track, **blend.settings()}
+            for (m, s, t, track), blend in generator.blends.items()
+        ],
+        "metrics": [
+            {"member": m, "source": s, "target": t, "name": name, **metric.settings()}
+            for (m, s, t), metrics in generator.metrics.items()
+            for name, metric in metrics.items()
+        ],
+    }
+
+
+def _known(
+    config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], number: int | None = None
+) -> tuple[dict[BlendKey, Blend], dict[MetricKey, dict[str, Metric]]]:
+    """Return what :func:`_learned` wrote."""
+    blends: dict[BlendKey, Blend] = {}
+    for entry in config["blends"]:
+        source, target, track = (str(entry.pop(name)) for name in ("source", "target", "track"))
+        key = (int(entry.pop("member")), source, target, track)
+        blends[key] = Blend.from_settings(entry, tensors[_residual(*key, number)].numpy())
+    metrics: dict[MetricKey, dict[str, Metric]] = {}
+    for entry in config["metrics"]:
+        owner = (int(entry["member"]), str(entry["source"]), str(entry["target"]))
+        metrics.setdefault(owner, {})[str(entry["name"])] = Metric.from_settings(entry)
+    return blends, metrics
+
+
+def _residual(member: int, source: str, target: str, track: str, number: int | None) -> str:
+    return f"residual.{member}.{source}.{target}.{track}" + ("" if number is None else f".{number}")

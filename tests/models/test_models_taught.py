@@ -106,8 +106,8 @@ def test_baselines_learn_from_pairs_alone(half_paired: TrainingData, small_confi
     for data in (half_paired, untold):
         generator = Generator(data, small_config, {}, {}, {})
         experts = generator.kernels((0,), "raman", "ir")
-        similar = {kind: value[:4] @ value.T for kind, value in generator.features["raman"].items()}
-        seen = generator.blocks["raman"].take(np.arange(4))
+        similar = {kind: value[:4] @ value.T for kind, value in generator.views.features("raman").items()}
+        seen = generator.views.blocks("raman").take(np.arange(4))
         answers.append(experts.predict(similar, seen, data.composition["raman"][:4], "spectrum").predictions)
     for name in ("mean", "nearest", "soft", "ridge"):
         np.testing.assert_array_equal(answers[0][name], answers[1][name])

@@ -65,7 +65,7 @@ class Agreement:
         self.links = library.links(generator.data)
         first = {material: int(rows[0]) for material, rows in self.links.items()}
         self.structure = np.array([first.get(int(m), -1) for m in self.material], np.int64)
-        self.features = generator.features[source]
+        self.features = generator.views.features(source)
         self.formula = composition_features(library.composition, "formula")
         self.elements = library.composition[:, OXYGEN:] > 0
         modality = generator.modalities[source]
@@ -107,7 +107,7 @@ class _Fit:
 
     def __init__(self, owner: Agreement, rows: Int, track: str) -> None:
         self.owner, self.track = owner, track
-        amounts = owner.generator.compositions[owner.source]["formula"]
+        amounts = owner.generator.views.compositions(owner.source)["formula"]
         self.told = rows[amounts[rows].any(axis=1)]
         self.linked = rows[owner.structure[rows] >= 0]
         if track != "spectrum":
@@ -174,7 +174,7 @@ class _Fit:
         return kernel
 
     def _elements(self, rows: Int) -> Float:
-        known: Float = self.owner.generator.compositions[self.owner.source]["elements"][rows]
+        known: Float = self.owner.generator.views.compositions(self.owner.source)["elements"][rows]
         return known
 
     def _weights(self, rows: Int) -> Double:

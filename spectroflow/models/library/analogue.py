@@ -69,7 +69,7 @@ class Analogues:
         return self._known[key]
 
     def _predict(self, without: tuple[int, ...]) -> dict[str, Float]:
-        amounts = self.generator.compositions[self.target]["formula"]
+        amounts = self.generator.views.compositions(self.target)["formula"]
         kept = ~np.isin(self.generator.folds[self.target], without) & amounts.any(axis=1)
         memory = build_targets(self.generator.data, self.target, np.flatnonzero(kept))
         targets, weights = unit_targets(memory.targets), memory.weights
