@@ -228,9 +228,11 @@ def _training_table(card: Mapping[str, Any]) -> Table:
 
 def card_facts(card: Mapping[str, Any]) -> list[Fact]:
     """Return what the header says of a model."""
+    ranges = ", ".join(card.get("ranges", ()))
     return [
         Fact("trained on", f"{card['archive']} version {card['archive_version']}", "card.json"),
         Fact("directions", ", ".join(card["directions"]), "card.json"),
+        *([Fact("parts of an axis with a specialist", ranges, "card.json")] if ranges else []),
         Fact("materials", card["data"]["materials"], "card.json"),
         Fact("training", Value(card["cost"]["wall_seconds"], "s", digits=0), "card.json"),
     ]
