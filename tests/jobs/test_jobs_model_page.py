@@ -8,7 +8,7 @@ import pytest
 
 from spectroflow.jobs.library_figures import library_lines
 from spectroflow.jobs.model_extras import experiments_section, library_section
-from spectroflow.jobs.model_page import headline
+from spectroflow.jobs.model_page import card_facts, headline
 from spectroflow.report import Page, render_page
 
 
@@ -34,6 +34,20 @@ def told(r: tuple[float, float], f1: tuple[float, float]) -> dict[str, Any]:
 )
 def test_the_headline_counts_only_what_is_decided_and_hides_no_loss(r, f1, verdict) -> None:
     assert verdict in headline(told(r, f1))
+
+
+def test_parts_of_an_axis_with_a_specialist_are_named_where_there_are_some() -> None:
+    card: dict[str, Any] = {
+        "archive": "archive",
+        "archive_version": 2,
+        "directions": ["ir to raman"],
+        "data": {"materials": 9},
+        "cost": {"wall_seconds": 3.0},
+    }
+    labels = [fact.label for fact in card_facts(card)]
+    named = card_facts({**card, "ranges": ["ir: 400 to 700 cm-1"]})
+    assert [fact.label for fact in named if fact.label not in labels] == ["parts of an axis with a specialist"]
+    assert "ir: 400 to 700 cm-1" in [fact.value for fact in named]
 
 
 def test_a_model_without_evaluation_says_so() -> None:
