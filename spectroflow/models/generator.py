@@ -111,12 +111,12 @@ class Generator:
         special.views = Views(special.data, self.views, kept.modality)
         return special
 
-    def ranges(self, source: str, target: str) -> list[Range]:
-        """Return the parts of the source's axis that a specialist answers for."""
+    def ranges(self, source: str, target: str, track: str = "spectrum") -> list[Range]:
+        """Return the parts of the source's axis that a specialist answers for in a track."""
         return [
             kept
             for kept, special in sorted(self.specialists.items())
-            if kept.modality == source and (source, target) in special.directions
+            if kept.modality == source and track in special.tracks_of(source, target)
         ]
 
     def fold_of(self, label: str, sample: str = "", digest: str = "") -> int | None:
@@ -299,7 +299,7 @@ class Generator:
 
     def _answer(self, query: Query, speaks: Bool, parts: bool) -> Generated:
         """Answer one batch, rows that show a known part of the axis by the specialist of that range."""
-        ranges = self.ranges(query.source, query.target)
+        ranges = self.ranges(query.source, query.target, query.track)
         shown = choose_range(query.valid, ranges)
         answer = self._one_batch(query, speaks, parts)
         for number in np.unique(shown[shown >= 0]).tolist():

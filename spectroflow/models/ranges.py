@@ -24,7 +24,8 @@ Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
-LITTLE = 0.5  # of the axis: a spectrum that shows less of it shows a part
+LITTLE = 0.25  # of the axis: a spectrum that shows less of it shows a part; with more, whole ones are like it
+SHOWN = 0.5  # of a range: a spectrum that shows less of it says nothing there
 ALIKE = 0.8  # what two ranges have in common, of what either has, if they are the same one
 FEWEST = 10  # spectra of a range that is worth a specialist
 MOST = 3  # ranges of one modality
@@ -98,7 +99,7 @@ def cut_query(query: Query, kept: Range, modality: Modality) -> Query:
 def cut_data(data: TrainingData, kept: Range) -> TrainingData:
     """Return training data with one modality cut to a range; spectra that show less than half of it are empty."""
     table, modality = data.spectra[kept.modality], data.modalities[kept.modality]
-    shown = np.asarray(table.valid[:, kept.first : kept.last + 1].mean(axis=1) >= LITTLE)
+    shown = np.asarray(table.valid[:, kept.first : kept.last + 1].mean(axis=1) >= SHOWN)
     values, valid, lines = _cut(table.values, np.asarray(table.valid & shown[:, None]), table.lines, kept, modality)
     names = (table.sample, table.label, table.digest, table.formula)
     spectra: Mapping[str, SpectraOf] = {**data.spectra, kept.modality: SpectraOf(values, valid, lines, *names)}

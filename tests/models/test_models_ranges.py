@@ -17,7 +17,7 @@ from spectroflow.models.ranges import Range, choose_range, cut_data, find_ranges
 from spectroflow.models.training import train_networks
 
 POINTS = 100
-PART = Range("raman", 0, 24)  # of 61 points
+PART = Range("raman", 24, 38)  # of 61 points
 
 
 def shown(*ends: tuple[int, int]) -> np.ndarray:
@@ -43,15 +43,15 @@ def partial_data(small_data: TrainingData) -> TrainingData:
 
 @pytest.fixture(scope="module")
 def generator(partial_data: TrainingData, small_config: TrainConfig) -> Generator:
-    config = small_config.model_copy(update={"epochs": 1})
+    config = small_config.model_copy(update={"epochs": 1, "split": "sample"})
     return fit_generator(partial_data, train_networks(partial_data, config), config, directions=[("raman", "ir")])
 
 
 def test_what_many_partial_spectra_show_is_a_range() -> None:
-    whole, low, high = [(0, 99)] * 30, [(0, 29)] * 8 + [(1, 30)] * 4, [(60, 98)] * 11
-    assert find_ranges("ir", shown(*whole, *low, *high)) == [Range("ir", 0, 29), Range("ir", 60, 98)]
+    whole, low, high = [(0, 99)] * 30, [(0, 19)] * 8 + [(1, 20)] * 4, [(77, 98)] * 11
+    assert find_ranges("ir", shown(*whole, *low, *high)) == [Range("ir", 0, 19), Range("ir", 77, 98)]
     assert find_ranges("ir", shown(*whole, *low[:9])) == []  # too few
-    assert find_ranges("ir", shown(*whole, *[(0, 60)] * 20)) == []  # most of the axis
+    assert find_ranges("ir", shown(*whole, *[(0, 24)] * 20)) == []  # a quarter of the axis
     assert find_ranges("ir", np.zeros((12, POINTS), bool)) == []
     assert find_ranges("ir", np.zeros((0, POINTS), bool)) == []
 
@@ -69,7 +69,7 @@ def test_ranges_do_not_depend_on_the_order_of_spectra(ends: list[tuple[int, int]
     valid = shown(*((min(pair), max(pair)) for pair in ends))
     found = find_ranges("ir", valid)
     assert find_ranges("ir", valid[::-1]) == found
-    assert all(kept.last - kept.first + 1 < POINTS / 2 for kept in found)
+    assert all(kept.last - kept.first + 1 < POINTS / 4 for kept in found)
     if found:
         # Somebody asks for each of them, or nobody needs it.
         assert set(range(len(found))) <= set(choose_range(valid, found).tolist())
@@ -89,28 +89,29 @@ def test_nothing_outside_a_range_is_seen(small_data: TrainingData, seed: int) ->
     assert not one.spectra["raman"].valid[:, ~inside].any()
     axis = small_data.modalities["raman"].grid.axis()
     centres = one.spectra["raman"].lines[:, :, 0]
-    assert (centres[np.isfinite(centres)] <= axis[PART.last]).all()
+    centres = centres[np.isfinite(centres)]
+    assert ((centres >= axis[PART.first]) & (centres <= axis[PART.last])).all()
     assert one.spectra["ir"] is small_data.spectra["ir"]
 
 
 def test_spectra_that_show_nothing_of_a_range_are_empty(small_data: TrainingData) -> None:
-    upper = Range("raman", 30, 60)
+    upper = Range("raman", 45, 60)
     cut = cut_data(cut_short(small_data, np.arange(3), upper), PART).spectra["raman"]
     assert not cut.valid[:3].any()
     assert not cut.values[:3].any()
     assert np.isnan(cut.lines[:3]).all()
-    assert cut.valid[3:, : PART.last + 1].all()
+    assert cut.valid[3:, PART.first : PART.last + 1].all()
 
 
 def test_partial_spectra_are_answered_by_a_specialist(generator: Generator, partial_data: TrainingData) -> None:
     assert list(generator.specialists) == [PART]
     assert generator.ranges("raman", "ir") == [PART]
-    assert generator.card["ranges"] == ["raman: 100 to 580 cm-1"]
+    assert generator.card["ranges"] == ["raman: 580 to 860 cm-1"]
     table, wanted = partial_data.spectra["raman"], partial_data.spectra["ir"]
     asked = table.values, table.valid, table.lines, "raman", "ir", table.label, table.sample
-    found = generator.generate_held_out(*asked, prepared=True, batch=16, parts=True)
+    found = generator.generate_held_out(*asked, prepared=True, digests=table.digest, batch=16, parts=True)
     special, generator.specialists = generator.specialists, {}
-    without = generator.generate_held_out(*asked, prepared=True, batch=16, parts=True)
+    without = generator.generate_held_out(*asked, prepared=True, digests=table.digest, batch=16, parts=True)
     generator.specialists = special
     partial = np.flatnonzero(~table.valid.all(axis=1))
     whole = np.flatnonzero(table.valid.all(axis=1))
@@ -120,7 +121,7 @@ def test_partial_spectra_are_answered_by_a_specialist(generator: Generator, part
     def scores(intensity: np.ndarray) -> float:
         return float(correlation(intensity[partial], wanted.values[partial], wanted.valid[partial]).mean())
 
-    assert scores(found.intensity) > scores(without.intensity) + 0.01
+    assert scores(found.intensity) > scores(without.intensity) + 0.05
     assert scores(found.experts["nearest"]) > scores(without.experts["nearest"])
 
 
