@@ -67,7 +67,7 @@ def experts_of(track: str) -> tuple[str, ...]:
     The others are baselines, or views of the spectrum that ``echo`` listens to. Were they weighed too, the weights of
     fifteen experts that say much the same would be fitted to a few hundred materials, which costs more than it brings
     on measured minerals (``docs/model.md`` has the figures). Plain ``ridge`` costs nothing there, and is hard to pass
-    where an archive is small.
+    where an archive is small, so it is heard as well.
     """
     return SPECTRUM_EXPERTS if track == "spectrum" else SPECTRUM_EXPERTS + COMPOSITION_EXPERTS
 
