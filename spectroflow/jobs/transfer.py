@@ -174,7 +174,7 @@ def _plan(
         digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
             bytes=sum(layout.total_bytes for layout in layouts),
-            memory_bytes=(900 << 20) + 6 * shard + _library_bytes(knowledge),
+            memory_bytes=(1000 << 20) + 6 * shard + _library_bytes(knowledge),
         ),
     )
 
