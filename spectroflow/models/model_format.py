@@ -74,7 +74,7 @@ def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str,
             )
         blends, metrics = _known(config, tensors)
         specialists = {
-            Range(str(entry["modality"]), int(entry["first"]), int(entry["last"])): _known(entry, tensors, number)
+            _range(entry, modalities): _known(entry, tensors, number)
             for number, entry in enumerate(config.get("specialists", ()))
         }
         data = TrainingData.build(modalities, spectra)
@@ -134,6 +134,13 @@ def _known(
         owner = (int(entry["member"]), str(entry["source"]), str(entry["target"]))
         metrics.setdefault(owner, {})[str(entry["name"])] = Metric.from_settings(entry)
     return blends, metrics
+
+
+def _range(entry: Mapping[str, Any], modalities: Mapping[str, Modality]) -> Range:
+    kept = Range(str(entry["modality"]), int(entry["first"]), int(entry["last"]))
+    if not 0 <= kept.first <= kept.last < modalities[kept.modality].grid.points:
+        raise ValueError(f"a part of {kept.modality} that its grid does not have")
+    return kept
 
 
 def _residual(member: int, source: str, target: str, track: str, number: int | None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectroflow.config import TrainConfig
+from spectroflow.errors import ModelError
 from spectroflow.models.blend import correlation
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
@@ -135,6 +137,16 @@ def test_a_specialist_is_kept_with_the_model(generator: Generator, partial_data:
     np.testing.assert_array_equal(one.intensity, two.intensity)
     np.testing.assert_array_equal(one.confidence, two.confidence)
     assert again.files() == generator.files()
+
+
+@pytest.mark.parametrize("damage", [{"modality": "uv"}, {"last": 61}, {"first": 50}, {"first": "x"}])
+def test_a_damaged_specialist_is_refused(generator: Generator, damage: dict[str, object]) -> None:
+    files = dict(generator.files())
+    config = json.loads(files["config.json"])
+    config["specialists"][0] |= damage
+    files["config.json"] = json.dumps(config).encode()
+    with pytest.raises(ModelError, match="do not fit together"):
+        Generator.from_files(files)
 
 
 def test_company_does_not_matter_to_a_partial_spectrum(generator: Generator, partial_data: TrainingData) -> None:
