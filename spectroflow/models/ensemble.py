@@ -61,7 +61,7 @@ def fit_generator(
     for kept in _ranges(data, sorted({source for source, _ in wanted})):
         special = generator.specialist(kept)
         for source, target in wanted:
-            if source == kept.modality:
+            if source == kept.modality and _shown_everywhere(special, source, target):
                 _fit_direction(special, source, target)
         if special.blends:
             generator.specialists[kept] = special
@@ -98,6 +98,13 @@ def describe(data: TrainingData) -> dict[str, Any]:
 def _ranges(data: TrainingData, sources: Sequence[str]) -> list[Range]:
     """Return the parts of the sources' axes for which a specialist learns."""
     return [kept for name in sources for kept in find_ranges(name, data.spectra[name].valid)]
+
+
+def _shown_everywhere(special: Generator, source: str, target: str) -> bool:
+    """Say whether pairs of every fold show something of a specialist's range: it learns without any two of them."""
+    rows = special.data.pairs(source, target)[:, 0]
+    seen = rows[special.data.spectra[source].valid[rows].any(axis=1)]
+    return len(np.unique(special.folds[source][seen])) == special.config.folds
 
 
 def _fit_direction(generator: Generator, source: str, target: str) -> None:

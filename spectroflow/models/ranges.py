@@ -67,11 +67,11 @@ def find_ranges(name: str, valid: Bool) -> list[Range]:
     while len(left) >= FEWEST and len(found) < MOST:
         kinds, index, counts = np.unique(left, axis=0, return_inverse=True, return_counts=True)
         alike = _shared(kinds, kinds) >= ALIKE
-        same = alike[(alike @ counts).argmax()][index.ravel()]
+        typical = int((alike @ counts).argmax())
+        same = alike[typical][index.ravel()]
         if same.sum() < FEWEST:
             break
-        first, last = np.median(left[same], axis=0)
-        found.append(Range(name, round(first), round(last)))
+        found.append(Range(name, *kinds[typical].tolist()))
         left = left[~same]
     return found
 

@@ -66,15 +66,14 @@ def test_a_spectrum_goes_where_it_has_most_in_common() -> None:
     assert choose_range(asked, []).tolist() == [-1] * 7
 
 
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=40))
-def test_ranges_do_not_depend_on_the_order_of_spectra(ends: list[tuple[int, int]]) -> None:
-    valid = shown(*((min(pair), max(pair)) for pair in ends))
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 40, 70]), st.integers(17, 26)), min_size=10, max_size=60))
+def test_every_range_is_that_of_a_spectrum_and_no_order_matters(spans: list[tuple[int, int]]) -> None:
+    valid = shown(*((first, first + width - 1) for first, width in spans))
     found = find_ranges("ir", valid)
     assert find_ranges("ir", valid[::-1]) == found
+    assert {(kept.first, kept.last - kept.first + 1) for kept in found} <= set(spans)
     assert all(kept.last - kept.first + 1 < POINTS / 4 for kept in found)
-    if found:
-        # Somebody asks for each of them, or nobody needs it.
-        assert set(range(len(found))) <= set(choose_range(valid, found).tolist())
+    assert set(range(len(found))) <= set(choose_range(valid, found).tolist())
 
 
 @settings(max_examples=20, deadline=None)
@@ -137,6 +136,17 @@ def test_a_specialist_is_kept_with_the_model(generator: Generator, partial_data:
     np.testing.assert_array_equal(one.intensity, two.intensity)
     np.testing.assert_array_equal(one.confidence, two.confidence)
     assert again.files() == generator.files()
+
+
+def test_a_range_that_a_fold_lacks_has_no_specialist(small_data: TrainingData, small_config: TrainConfig) -> None:
+    config = small_config.model_copy(update={"epochs": 1})
+    fold = small_data.folds(config.folds, config.seed)["raman"]
+    upper = Range("raman", PART.last + 1, 60)
+    apart = cut_short(cut_short(small_data, np.flatnonzero(fold == 0), PART), np.flatnonzero(fold != 0), upper)
+    assert find_ranges("raman", apart.spectra["raman"].valid) == [PART]
+    fitted = fit_generator(apart, train_networks(apart, config), config, directions=[("raman", "ir")])
+    assert fitted.specialists == {}
+    assert fitted.directions == [("raman", "ir")]
 
 
 @pytest.mark.parametrize("damage", [{"modality": "uv"}, {"last": 61}, {"first": 50}, {"first": "x"}])
