@@ -20,6 +20,7 @@ from spectroflow.engine.preflight import (
     require_resources,
     require_same_environment,
     require_shareable,
+    settled,
 )
 from spectroflow.engine.processor import Resources
 from spectroflow.engine.ray_cluster import connect, last_line, nodes, one_line
@@ -91,7 +92,10 @@ class RayExecutor:
 
         require_shareable(self._workshop.root)
         connect(int((self._wanted or 0) * self._needs.cpus + 0.999))
-        require_resources(self._needs, nodes())
+        here = nodes()
+        most = self._useful if self._wanted is None else min(self._useful, self._wanted)
+        self._needs = self._workshop.processor.resources = settled(self._needs, here, most)
+        require_resources(self._needs, here)
         self._shared = ray.put(self._workshop)
         self._canary.release()
         self._idle_since = time.monotonic()

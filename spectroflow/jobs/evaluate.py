@@ -13,7 +13,6 @@ from spectroflow.archive.layer import EVALUATION, create_layer
 from spectroflow.config import digest
 from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
-from spectroflow.engine.processor import Resources
 from spectroflow.engine.unit import Group
 from spectroflow.errors import InvalidInput, UsageError
 from spectroflow.jobs.evaluator import EvaluateProcessor, Judgement, score_layout
@@ -21,7 +20,7 @@ from spectroflow.jobs.experiments import experiments
 from spectroflow.jobs.figures import directions_figures, table_lines
 from spectroflow.jobs.library_figures import library_figures, library_lines
 from spectroflow.jobs.library_files import digest_of_library, load_library
-from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, is_whole, load_generator, require_direction
+from spectroflow.jobs.model_files import digest_of_model, is_whole, load_generator, require_direction, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.predictors import PROTOCOLS, Scheme
 from spectroflow.jobs.running import additive, finished, planned, run_plan
@@ -200,7 +199,7 @@ def _carry_out(
         judgements,
         options.config,
         options.where,
-        Resources(gpus=gpus_wanted()),
+        worker_resources(options.config.engine),
     )
     if options.dry_run:
         return planned("evaluate", plan, processor, opened.root, options)

@@ -18,7 +18,7 @@ from spectroflow.config import Config
 from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Unit
 from spectroflow.jobs.grids import grid_rows, load_spectra, not_selected
-from spectroflow.jobs.model_files import load_generator
+from spectroflow.jobs.model_files import device_of, load_generator
 from spectroflow.jobs.predictors import SPECTRUM, Scheme, confidence_of
 from spectroflow.jobs.references import References
 from spectroflow.jobs.running import AdditiveMetrics
@@ -104,7 +104,7 @@ class EvaluateProcessor(AdditiveMetrics):
 
     def setup(self) -> None:
         """Load the model."""
-        self._generator = load_generator(self.model, device="cuda" if self.resources.gpus else "cpu")
+        self._generator = load_generator(self.model, device=device_of(self.resources))
         self._opened = Archive(self.archive, self.version)
 
     def keys(self, unit: Unit) -> frozenset[str]:

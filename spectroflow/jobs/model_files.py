@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 
+import torch
+
+from spectroflow.config import EngineConfig
+from spectroflow.engine.processor import Resources
 from spectroflow.errors import ModelError
 from spectroflow.modality import Modality
 from spectroflow.models.checkpoint import CARD, CONFIG, TENSORS
 from spectroflow.models.generator import Generator
 from spectroflow.storage import Location, digest_bytes
+
+TRAINING_GAIN, GENERATION_GAIN = 2.2, 1.3
+"""What one NVIDIA H100 did beside one core of its machine (``benchmarks/graphics.py``): networks of this size are too
+small to fill it, and most of what generation computes is no network."""
 
 
 def read_model_files(model: Location) -> dict[str, bytes]:
@@ -79,10 +86,11 @@ def require_direction(generator: Generator, source: str, target: str, modalities
             )
 
 
-def gpus_wanted() -> float:
-    """Return how many GPUs a worker should have: 1 where this machine or its cluster has one, else 0."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return 0.0
-    import torch
+def worker_resources(config: EngineConfig, gain: float = GENERATION_GAIN) -> Resources:
+    """Return what a worker asks for that runs or trains networks; a graphics processor only where it pays."""
+    return Resources(gpus=1.0 / config.workers_per_gpu, gpu_gain=gain)
 
-    return 1.0 if torch.cuda.is_available() else 0.0
+
+def device_of(resources: Resources) -> str:
+    """Return where the networks of a worker run: on a graphics processor if it was given one that torch can use."""
+    return "cuda" if resources.gpus and torch.cuda.is_available() else "cpu"

@@ -163,9 +163,10 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
     workers = _workers(options)
     states = target / STATES / fingerprint[:12]
     spent = Spent.earlier(states)
+    trained_on = device()
     try:
         if workers:
-            _train_on_ray(source, states, workers, options, log)
+            workers, trained_on = _train_on_ray(source, states, workers, options, log)
         hooks = LocationHooks(states, options.config.train.epochs, options.listener, log=log)
         trained = train_networks(data, options.config.train, device=device(), hooks=hooks)
         generator = fit_generator(
@@ -181,7 +182,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
         **spent.total(),
         "networks_cpu_seconds": round(sum(network.cpu_seconds for network in trained), 1),
         "workers": workers,
-        "device": device(),
+        "device": trained_on,
         "machine": platform.machine(),
     }
     generator.card["held_out_r"] = evaluate_species(generator, tracks=["spectrum"], batch=options.config.transfer.batch)
@@ -251,11 +252,11 @@ def _workers(options: JobOptions) -> int:
 
 def _train_on_ray(
     source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None
-) -> None:
+) -> tuple[int, str]:
     """Let Ray Train's workers train every network and keep its state; the caller then finds them finished."""
     from spectroflow.jobs.train_on_ray import train_on_ray
 
-    train_on_ray(source, states, workers, options, log)
+    return train_on_ray(source, states, workers, options, log)
 
 
 def _fingerprint(data: TrainingData, directions: Sequence[tuple[str, str]], options: JobOptions) -> str:

@@ -9,12 +9,16 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from spectroflow.config import EngineConfig
 from spectroflow.engine.events import Event
-from spectroflow.engine.ray_cluster import connect
+from spectroflow.engine.preflight import Node, capacity, settled
+from spectroflow.engine.processor import Resources
+from spectroflow.engine.ray_cluster import connect, nodes
 from spectroflow.errors import ModelError, SpectroFlowError, Unreachable
+from spectroflow.jobs.model_files import TRAINING_GAIN, device_of, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.tensorboard import TensorBoardLog
-from spectroflow.jobs.train import LocationHooks, NetworkProgress, device
+from spectroflow.jobs.train import LocationHooks, NetworkProgress
 from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.models.training import train_networks
 from spectroflow.storage import Location
@@ -27,7 +31,7 @@ _POLL_SECONDS = 2.0
 
 def train_on_ray(
     source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None = None
-) -> None:
+) -> tuple[int, str]:
     """Train every network of the ensemble and keep its state below ``states``.
 
     Parameters
@@ -37,9 +41,14 @@ def train_on_ray(
     states
         Where states are kept; every node must see it.
     workers
-        Ray Train workers, each with a GPU where the driver has one.
+        Ray Train workers; fewer where they train on graphics processors and there are not so many.
     log
         Where each worker writes for TensorBoard, or None.
+
+    Returns
+    -------
+    tuple
+        How many workers there were, and the device that they trained on.
 
     Raises
     ------
@@ -50,15 +59,18 @@ def train_on_ray(
     """
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     connect(workers + 1)
-    on_gpu = device() == "cuda"
+    workers, needs = places(workers, source.config.engine, nodes())
+    per_worker = {"CPU": needs.cpus} | ({"GPU": needs.gpus} if needs.gpus else {})
     _clear_errors(states, workers)
     trainer = TorchTrainer(
         _train_share,
-        train_loop_config={"source": source, "states": states, "log": log},
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=on_gpu, resources_per_worker={"CPU": 1}),
+        train_loop_config={"source": source, "states": states, "log": log, "needs": needs},
+        # No gradients travel, and workers that share a graphics processor could not speak through it.
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=needs.gpus > 0, resources_per_worker=per_worker),
         run_config=RunConfig(name="ray-train", failure_config=FailureConfig(max_failures=RESTARTS), **_storage(states)),
     )
     try:
@@ -74,6 +86,16 @@ def train_on_ray(
         with contextlib.suppress(FileNotFoundError):
             told = json.loads((states / f"error-{rank}.json").read_bytes())
             raise ModelError(told["message"], where=told["where"], remedy=told["remedy"])
+    return workers, "cuda" if needs.gpus else "cpu"
+
+
+def places(workers: int, config: EngineConfig, here: list[Node]) -> tuple[int, Resources]:
+    """Return how many workers train at the same time on the nodes of a cluster, and what each asks for.
+
+    Ray Train waits for all of its workers, so no more may ask for a graphics processor than find one.
+    """
+    needs = settled(worker_resources(config, TRAINING_GAIN), here, workers)
+    return min(workers, capacity(needs, here)) if needs.gpus else workers, needs
 
 
 def _train_share(config: dict[str, Any]) -> None:
@@ -92,7 +114,7 @@ def _train_share(config: dict[str, Any]) -> None:
 
     hooks = LocationHooks(states, source.config.train.epochs, tell, rank, context.get_world_size(), config["log"])
     try:
-        trained = train_networks(source.load(), source.config.train, device=device(), hooks=hooks)
+        trained = train_networks(source.load(), source.config.train, device=device_of(config["needs"]), hooks=hooks)
     except SpectroFlowError as error:
         told = {"message": error.message, "where": error.where, "remedy": error.remedy}
         (states / f"error-{rank}.json").write_bytes(json.dumps(told).encode())

@@ -9,11 +9,10 @@ from spectroflow.archive.segment import create_segment
 from spectroflow.config import digest
 from spectroflow.engine.code import code_digest
 from spectroflow.engine.plan import Estimate, Plan
-from spectroflow.engine.processor import Resources
 from spectroflow.engine.unit import Group
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.making import Knowledge, require_possible
-from spectroflow.jobs.model_files import digest_of_model, gpus_wanted, load_generator
+from spectroflow.jobs.model_files import digest_of_model, load_generator, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
@@ -80,7 +79,7 @@ def transfer(
         options.config,
         options.where,
         knowledge,
-        Resources(gpus=gpus_wanted()),
+        worker_resources(options.config.engine),
     )
     if options.dry_run:
         return planned("transfer", plan, processor, target_root, options)

@@ -20,6 +20,7 @@ from spectroflow.engine.processor import Failure, Resources, UnitResult
 from spectroflow.engine.unit import Unit
 from spectroflow.jobs.grids import Gridded, grid_rows, not_selected
 from spectroflow.jobs.making import Facts, Knowledge, Maker, compositions
+from spectroflow.jobs.model_files import device_of
 from spectroflow.jobs.running import AdditiveMetrics
 from spectroflow.modality import lookup, resolve
 from spectroflow.models.generator import Generated
@@ -74,7 +75,7 @@ class TransferProcessor(AdditiveMetrics):
 
     def setup(self) -> None:
         """Load the model, onto a GPU if the worker has one, and the library."""
-        self._maker = Maker(self.model, self.knowledge, self.config, "cuda" if self.resources.gpus else "cpu")
+        self._maker = Maker(self.model, self.knowledge, self.config, device_of(self.resources))
         self._maker.open()
         self._archive = Archive(self.archive, self.version)
 

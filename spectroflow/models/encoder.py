@@ -70,9 +70,9 @@ class SpectrumEncoder(nn.Module):
         mean, log_variance
             ``(batch, latent)`` each; the log variance lies in [-8, 4].
         """
-        hidden = self.from_grid(
-            torch.cat([*(view * valid for view in self._views(values * valid)), 1.0 - valid], dim=1)
-        )
+        with torch.autocast(values.device.type, enabled=False):  # a slope of 8 bits of mantissa would be noise
+            views = self._views(values * valid)
+        hidden = self.from_grid(torch.cat([*(view * valid for view in views), 1.0 - valid], dim=1))
         if lines.shape[1]:
             hidden = hidden + self._of_lines(lines)
         hidden = self.trunk(hidden)

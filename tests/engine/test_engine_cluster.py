@@ -8,7 +8,7 @@ import os
 import pytest
 from engine_work import Numbers, content, expected_rows
 
-from spectroflow.engine import ExecuteOptions, execute
+from spectroflow.engine import ExecuteOptions, Resources, execute
 from spectroflow.storage import Location
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
@@ -76,4 +76,21 @@ def test_a_range_of_workers_waits_for_its_lower_end_and_grows_to_what_there_is(c
     assert names[: names.index("unit_started")].count("worker_started") >= 2
     assert names.count("worker_started") == 3
     assert "worker_lost" not in names
+    assert result.rows == expected_rows(200)
+
+
+@pytest.mark.parametrize(("gain", "on_gpus", "workers"), [(3.0, True, 2), (1.2, False, 3)])
+def test_all_workers_take_a_share_of_a_graphics_processor_or_none_does(cluster, tmp_path, gain, on_gpus, workers):
+    # The processor is Ray's word for it alone; nothing here computes on one.
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 << 20)
+    root, heard = Location.parse(tmp_path), []
+    numbers = Numbers(200, slow=0.2, resources=Resources(gpus=0.5, gpu_gain=gain))
+    options = ExecuteOptions(backend="ray", workers=None, least_workers=workers)
+    result = execute(
+        numbers.plan(), numbers, root, options=options, prepare=numbers.prepare(root), listener=heard.append
+    )
+    started = [event for event in heard if event.name() == "worker_started"]
+    assert len(started) == workers
+    assert ({event.node for event in started} == {node.node_id[:8]}) is on_gpus
+    assert (numbers.resources.gpus > 0) is on_gpus
     assert result.rows == expected_rows(200)

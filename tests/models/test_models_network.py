@@ -170,3 +170,22 @@ def test_augmentation_keeps_what_a_spectrum_is() -> None:
     again = augment(values, valid, lines, modality, 1.0, torch.Generator().manual_seed(0))
     torch.testing.assert_close(again[0], new)
     assert augment(values, valid, lines, modality, 0.0, torch.Generator())[0] is values
+
+
+def test_mixed_precision_does_not_coarsen_what_an_encoder_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = SpectrumEncoder(builtin()["raman"], 16, 4, 0.0).eval()
+    looked_at: list[torch.Tensor] = []
+    views = encoder._views
+
+    def watched(values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        looked_at.extend(views(values))
+        return tuple(looked_at[-3:])
+
+    monkeypatch.setattr(encoder, "_views", watched)
+    asked = spectra("raman")
+    plain, _ = encoder(*asked)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _ = encoder(*asked)
+    for one, other in zip(looked_at[:3], looked_at[3:], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    torch.testing.assert_close(plain, mixed.float(), rtol=0, atol=0.05)
