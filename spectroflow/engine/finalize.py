@@ -14,6 +14,7 @@ from typing import Any
 from spectroflow.engine import faults
 from spectroflow.engine.ledger import Ledger, Marker
 from spectroflow.engine.plan import Plan
+from spectroflow.engine.surroundings import recorded_surroundings
 from spectroflow.engine.unit import Unit
 from spectroflow.errors import ArchiveError, InvalidInput
 from spectroflow.status import code_of, outcome_of
@@ -115,6 +116,7 @@ def write_metrics(run_dir: Location, plan: Plan, totals: Totals, details: Mappin
         "bytes": totals.bytes,
         "work_seconds": round(totals.work_seconds, 3),
         "seconds": round(seconds, 3),
+        "made_with": recorded_surroundings(run_dir),
         "details": dict(details),
     }
     data = json.dumps(tree, indent=1).encode()

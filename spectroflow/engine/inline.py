@@ -9,6 +9,7 @@ from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.cell import Cell, Notes
 from spectroflow.engine.events import Listener
 from spectroflow.engine.executor import Finished, Lost, Problem, Raised, Report, Task, carry_out
+from spectroflow.engine.surroundings import record_surroundings
 
 
 class InlineExecutor:
@@ -27,6 +28,7 @@ class InlineExecutor:
     def start(self) -> None:
         """Set the processor up in this process."""
         self._workshop.processor.setup()
+        record_surroundings(self._workshop.run_dir, self._workshop.processor)
         if not self._workshop.root.is_memory:
             self._notes = Notes(self._workshop)
 

@@ -13,6 +13,7 @@ from spectroflow.engine.executor import Problem, Task, carry_out
 from spectroflow.engine.memory import oom_kills
 from spectroflow.engine.preflight import Canary, environment
 from spectroflow.engine.ray_cluster import why_it_died
+from spectroflow.engine.surroundings import record_surroundings
 
 _CALL_SECONDS = 0.05
 """Work of one call at least, where units are shorter: a call costs about a millisecond on either side."""
@@ -46,6 +47,7 @@ class Worker:
         try:
             canary.answer(self._name, node[:8])
             workshop.processor.setup()
+            record_surroundings(workshop.run_dir, workshop.processor)
         except Exception as error:
             return Problem.of(error)
         self._workshop = workshop

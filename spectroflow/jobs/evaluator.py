@@ -102,9 +102,14 @@ class EvaluateProcessor(AdditiveMetrics):
     _formulas: KnownFormulas | None = field(default=None, repr=False)
     _targets: dict[str, SpectraOf] = field(default_factory=dict, repr=False)
 
+    @property
+    def device(self) -> str:
+        """Where the networks run, for the record of what the run was made with."""
+        return device_of(self.resources)
+
     def setup(self) -> None:
         """Load the model."""
-        self._generator = load_generator(self.model, device=device_of(self.resources))
+        self._generator = load_generator(self.model, device=self.device)
         self._opened = Archive(self.archive, self.version)
 
     def keys(self, unit: Unit) -> frozenset[str]:

@@ -73,9 +73,14 @@ class TransferProcessor(AdditiveMetrics):
     _maker: Maker | None = field(default=None, repr=False)
     _archive: Archive | None = field(default=None, repr=False)
 
+    @property
+    def device(self) -> str:
+        """Where the networks run, for the record of what the run was made with."""
+        return device_of(self.resources)
+
     def setup(self) -> None:
         """Load the model, onto a GPU if the worker has one, and the library."""
-        self._maker = Maker(self.model, self.knowledge, self.config, device_of(self.resources))
+        self._maker = Maker(self.model, self.knowledge, self.config, self.device)
         self._maker.open()
         self._archive = Archive(self.archive, self.version)
 

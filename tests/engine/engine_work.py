@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,14 +135,15 @@ class Numbers:
                     ("status", (group.rows,), "uint8", 255),
                 ):
                     tail = shape[1:]
-                    opened.require_array(
-                        name,
-                        shape=shape,
-                        dtype=kind,
-                        chunks=(group.shard_rows // 2, *tail),
-                        shards=(group.shard_rows, *tail),
-                        fill_value=fill,
-                    )
+                    with suppress(zarr.errors.ContainsArrayError):  # another driver was first
+                        opened.require_array(
+                            name,
+                            shape=shape,
+                            dtype=kind,
+                            chunks=(group.shard_rows // 2, *tail),
+                            shards=(group.shard_rows, *tail),
+                            fill_value=fill,
+                        )
 
         return write_metadata
 
