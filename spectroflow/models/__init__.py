@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spectroflow.models.ensemble import fit_generator
     from spectroflow.models.evaluation import evaluate_species
     from spectroflow.models.folds import folds_by_material, refuse_overlap
-    from spectroflow.models.generator import Generated, Generator, seed_of
+    from spectroflow.models.generator import Generated, Generator
     from spectroflow.models.training import InlineHooks, Trained, TrainHooks, plan_networks, train_networks
 
 _HOME = {
@@ -30,7 +30,6 @@ _HOME = {
     "refuse_overlap": "folds",
     "Generated": "generator",
     "Generator": "generator",
-    "seed_of": "generator",
     "InlineHooks": "training",
     "Trained": "training",
     "TrainHooks": "training",
@@ -51,7 +50,6 @@ __all__ = [
     "folds_by_material",
     "plan_networks",
     "refuse_overlap",
-    "seed_of",
     "spectra_of",
     "train_networks",
 ]

@@ -10,7 +10,6 @@ training material, :meth:`Generator.generate_held_out` asks only the member that
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,24 +25,22 @@ from spectroflow.materials.composition import ELEMENTS
 from spectroflow.modality import Modality
 from spectroflow.models import checkpoint
 from spectroflow.models.answer import Answer, mean_answer
-from spectroflow.models.bank import Bank
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
 from spectroflow.models.experts import KernelExperts, Opinion
 from spectroflow.models.features import CLUE_KINDS, TRACKS, composition_features, spectrum_features
+from spectroflow.models.fitted import FittedExperts
 from spectroflow.models.folds import FoldIndex
 from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
-from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import BlendKey, MetricKey, generator_files, generator_parts
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.ranges import Range, choose_range, cut_data, cut_query
-from spectroflow.models.reader import CompositionReader
 from spectroflow.models.vae import CrossModalVAE
 from spectroflow.models.views import Views
 
-__all__ = ["Generated", "Generator", "Query", "seed_of"]
+__all__ = ["Generated", "Generator", "Query"]
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -65,15 +62,15 @@ class Generator:
         *,
         metrics: Mapping[MetricKey, Mapping[str, Metric]] | None = None,
         device: str = "cpu",
+        views: Views | None = None,
     ) -> None:
         self.data, self.config, self.blends, self.card, self.device = data, config, dict(blends), dict(card), device
         self.metrics = {key: dict(value) for key, value in (metrics or {}).items()}
         self.networks = {name: network.to(device).eval() for name, network in networks.items()}
         self.folds = data.folds(config.folds, config.seed, config.split)
         self.specialists: dict[Range, Generator] = {}
-        self.views = Views(data)
-        self._kernels: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
-        self._readers: dict[tuple[tuple[int, ...], str], CompositionReader | None] = {}
+        self.views = views or Views(data)
+        self._fitted = FittedExperts(data, self.views, config, self.folds, self.metrics)
 
     # What it is
 
@@ -97,19 +94,14 @@ class Generator:
         return [track for track in TRACKS if any(key[1:] == (source, target, track) for key in self.blends)]
 
     @cached_property
-    def _groups(self) -> dict[str, Int]:
-        """What must not vouch for itself inside the training: whatever the split keeps whole."""
-        return {name: self.data.units(name, self.config.split) for name in self.data.spectra}
-
-    @cached_property
     def _fold_index(self) -> FoldIndex:
         return FoldIndex.of(self.data.spectra, self.folds, self.config.split)
 
     def specialist(self, kept: Range) -> Generator:
         """Return a generator with the same networks for spectra of a range; it has learned nothing else yet."""
-        special = Generator(cut_data(self.data, kept), self.config, self.networks, {}, {}, device=self.device)
-        special.views = Views(special.data, self.views, kept.modality)
-        return special
+        cut = cut_data(self.data, kept)
+        views = Views(cut, self.views, kept.modality)
+        return Generator(cut, self.config, self.networks, {}, {}, device=self.device, views=views)
 
     def ranges(self, source: str, target: str, track: str = "spectrum") -> list[Range]:
         """Return the parts of the source's axis that a specialist answers for in a track."""
@@ -125,60 +117,11 @@ class Generator:
 
     def kernels(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
-        key = (tuple(sorted(without)), source, target)
-        if key not in self._kernels:
-            rows = {
-                name: np.flatnonzero(~np.isin(self.folds[name], without) & self.data.spectra[name].valid.any(axis=1))
-                for name in (source, target)
-            }
-            bank = Bank(
-                self.views.features(source),
-                self.views.features(target),
-                self.views.blocks(source),
-                self.data.material[source],
-                self.data.composition[source],
-                self.data.composition[target],
-                self.modalities[target],
-                self.views.units(target),
-                self.data.spectra[target].valid,
-                self.views.densities(target),
-            )
-            memory = build_memory(self.data, source, target, rows[source], rows[target])
-            if not len(memory):
-                raise InvalidInput(
-                    f"{source} to {target}: no pair is left to learn from without folds "
-                    + " and ".join(map(str, key[0])),
-                    remedy="Add paired spectra, or leave the direction out with --from and --to.",
-                )
-            targets = build_targets(self.data, target, rows[target])
-            self._kernels[key] = KernelExperts.fit(
-                bank,
-                memory,
-                targets,
-                self._reader(key[0], source),
-                rows[source],
-                self.metrics.get((without[0], source, target)) if len(without) == 1 else None,
-                (self._groups[source][memory.rows], self._groups[target][targets.rows]),
-                seed=self.config.seed,
-                steps=self.config.metric_steps,
-            )
-        return self._kernels[key]
-
-    def _reader(self, without: tuple[int, ...], source: str) -> CompositionReader | None:
-        """Return what reads compositions from spectra of a modality, fitted on all folds but some."""
-        key = (without, source)
-        if key not in self._readers:
-            feature = composition_features(self.data.composition[source], "formula")
-            seen = self.data.spectra[source].valid.any(axis=1)
-            allowed = np.flatnonzero(~np.isin(self.folds[source], without) & seen)
-            features = self.views.features(source)
-            self._readers[key] = CompositionReader.fit(features, feature, self._groups[source], allowed)
-        return self._readers[key]
+        return self._fitted.of(without, source, target)
 
     def forget_kernels(self) -> None:
         """Free the memory of the kernel experts; they are fitted again when asked for."""
-        self._kernels.clear()
-        self._readers.clear()
+        self._fitted.forget()
         for special in self.specialists.values():
             special.forget_kernels()
 
@@ -428,14 +371,9 @@ class Generator:
         generator = cls(**parts, device=device)
         for kept, (blends, metrics) in learned.items():
             special = generator.specialists[kept] = generator.specialist(kept)
-            special.blends, special.metrics = blends, metrics
+            special.blends.update(blends)
+            special.metrics.update(metrics)
         return generator
-
-
-def seed_of(run_seed: int, digest: str) -> int:
-    """Return the seed of one record's randomness: a 63-bit hash of the run's seed and the record's digest."""
-    text = f"{run_seed}:{digest}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def _without(network: str) -> tuple[int, ...]:

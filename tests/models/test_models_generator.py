@@ -14,7 +14,7 @@ from spectroflow.models.blend import correlation, fit_blend
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.evaluation import calibration_error, evaluate_species, macro_mean
-from spectroflow.models.generator import Generator, seed_of
+from spectroflow.models.generator import Generator
 from spectroflow.models.training import train_networks
 
 
@@ -207,12 +207,6 @@ def test_confidence_follows_the_evidence_that_tells() -> None:
     spread = np.zeros((2, 50), np.float32)
     uncertain = blend.uncertainty(np.asarray([low, high]), spread)
     assert (uncertain[0] > uncertain[1]).all()
-
-
-def test_seeds_depend_on_the_record_alone() -> None:
-    assert seed_of(0, "abc") == seed_of(0, "abc")
-    assert len({seed_of(run, digest) for run in range(3) for digest in ("abc", "abd")}) == 6
-    assert 0 <= seed_of(1, "x") < 2**63
 
 
 def test_species_evaluation_counts_every_material_once(generator: Generator, small_data: TrainingData) -> None:
