@@ -67,7 +67,7 @@ Modalities = Annotated[
 ]
 From = Annotated[list[str] | None, typer.Option("--from", metavar="NAME", help="Modality to start from; repeatable.")]
 To = Annotated[list[str] | None, typer.Option("--to", metavar="NAME", help="Modality to generate; one per --from.")]
-Folds = Annotated[int | None, typer.Option("--folds", min=2, help="Folds of materials; one ensemble member each.")]
+Folds = Annotated[int | None, typer.Option("--folds", min=3, help="Folds of materials; one ensemble member each.")]
 Library = Annotated[
     str | None, typer.Option("--library", metavar="LIB", help="Computed patterns of known structures."), SHARED
 ]
