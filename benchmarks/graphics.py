@@ -7,14 +7,12 @@ taken where torch can use no graphics processor.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from benchmarks import common
-from benchmarks.model_work import archive_with_lines, options, tell, training_data, work_folder
+from benchmarks.model_work import archive_with_lines, one_core, options, tell, training_data, work_folder
 from spectroflow.config import TrainConfig
 from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
@@ -119,17 +117,6 @@ def generation(data: TrainingData, config: TrainConfig, batches: int) -> dict[st
         figures[f"spectra_per_s_{device}"] = len(rows) / (time.perf_counter() - began)
     figures["largest_difference"] = float(np.abs(answers["cpu"] - answers["cuda"]).max())
     return figures
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Let torch use one core, as a worker does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,17 @@ def training_data(
     return TrainingInput(opened.root, opened.version.number, modalities, None, chosen.config).load()
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let torch use one core, as a worker does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def tell(step: str) -> None:
     """Say what is being done, beside the result."""
     sys.stderr.write(f"{step}\n")
