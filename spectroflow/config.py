@@ -46,8 +46,11 @@ class EngineConfig(Section):
     attempts: int = Field(default=3, gt=0, description="times a unit is tried before its records are searched")
     unit_timeout: float = Field(default=1800.0, gt=0, description="seconds after which a unit counts as hung")
     in_flight: int = Field(default=2, gt=0, description="units queued on each worker")
-    workers_per_gpu: int = Field(
-        default=1, gt=0, description="workers of training and generation that share one graphics processor"
+    gpus_per_worker: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of a graphics processor that each worker of training and generation has; 0: on the CPU",
     )
     inline_rows: int = Field(
         default=256, ge=0, description="jobs of at most this many rows run in this process unless --workers asks"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from spectroflow.engine.code import code_digest
@@ -30,24 +30,6 @@ class Node:
     cpus: float
     gpus: float
     memory_bytes: float
-
-
-def settled(needed: Resources, nodes: list[Node], most: int) -> Resources:
-    """Return what a worker asks for, without the graphics processor where more is done without.
-
-    A cluster mostly has more cores than graphics processors, and workers that wait for one leave the cores idle.
-    All workers of a run are of one kind: what they compute may differ between the kinds by rounding.
-
-    Parameters
-    ----------
-    most
-        How many workers would find work.
-    """
-    if not (needed.gpus and needed.gpu_gain):
-        return needed
-    without = replace(needed, gpus=0.0)
-    slow, fast = (min(most, capacity(kind, nodes)) for kind in (without, needed))
-    return needed if fast * needed.gpu_gain > slow else without
 
 
 def require_resources(needed: Resources, nodes: list[Node]) -> None:

@@ -20,15 +20,11 @@ class Resources:
         Cores and graphics processors; fractions share one.
     memory_bytes
         Peak resident memory; 0 where nobody planned it.
-    gpu_gain
-        How many times as much a worker with a graphics processor does as one without; 0 where it cannot work
-        without.
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_bytes: int = 0
-    gpu_gain: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

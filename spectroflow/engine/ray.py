@@ -20,7 +20,6 @@ from spectroflow.engine.preflight import (
     require_resources,
     require_same_environment,
     require_shareable,
-    settled,
 )
 from spectroflow.engine.processor import Resources
 from spectroflow.engine.ray_cluster import connect, last_line, nodes, one_line
@@ -92,10 +91,7 @@ class RayExecutor:
 
         require_shareable(self._workshop.root)
         connect(int((self._wanted or 0) * self._needs.cpus + 0.999))
-        here = nodes()
-        most = self._useful if self._wanted is None else min(self._useful, self._wanted)
-        self._needs = self._workshop.processor.resources = settled(self._needs, here, most)
-        require_resources(self._needs, here)
+        require_resources(self._needs, nodes())
         self._shared = ray.put(self._workshop)
         self._canary.release()
         self._idle_since = time.monotonic()

@@ -1,6 +1,7 @@
-"""What the bytes of a run depend on besides its input, configuration and code; every worker records it in the run.
+"""What the last digits of a run depend on besides its input, configuration and code; recorded in the run.
 
-With the same surroundings a run writes the same bytes; with others it may differ by rounding.
+Linear algebra chooses its kernels by processor and threads, so two runs whose surroundings differ may differ by
+rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from spectroflow.engine.preflight import environment
@@ -27,14 +29,26 @@ def record_surroundings(run_dir: Location, processor: Processor) -> None:
     data = json.dumps(surroundings(processor), indent=1, sort_keys=True).encode()
     name = hashlib.blake2b(data, digest_size=6).hexdigest()
     place = run_dir / SURROUNDINGS_FOLDER / f"{name}.json"
-    if not place.exists():
-        place.write_bytes(data)
+    for last in (False, False, True):
+        try:
+            if not place.is_object() or place.read_bytes() != data:
+                place.write_bytes(data, durable=True)
+            return
+        except FileNotFoundError:
+            # A driver that ended the same run swept the half-written file away.
+            if last:
+                raise
 
 
 def recorded_surroundings(run_dir: Location) -> list[dict[str, str]]:
     """Return what all processes of a run computed with, each kind once."""
     folder = run_dir / SURROUNDINGS_FOLDER
-    return [json.loads((folder / name).read_bytes()) for name in sorted(folder.list())]
+    found = []
+    for name in sorted(name for name in folder.list() if name.endswith(".json")):
+        # Others may be writing, and a file that a power failure has cut tells nothing.
+        with suppress(FileNotFoundError, ValueError):
+            found.append(json.loads((folder / name).read_bytes()))
+    return found
 
 
 def surroundings(processor: Processor) -> dict[str, str]:
@@ -45,19 +59,31 @@ def surroundings(processor: Processor) -> dict[str, str]:
     return {
         **environment(),
         "machine": platform.machine(),
+        "processor": _of_processor("model name", "CPU part"),
         "instruction_set": _instruction_set(),
         "threads": str(_threads()),
-        "device": str(getattr(processor, "device", "cpu")),
+        "device": _device(processor),
     }
 
 
 def _instruction_set() -> str:
+    flags = _of_processor("flags", "Features").split()
+    return next((name for name in _SETS if name in flags), "unknown")
+
+
+def _of_processor(*keys: str) -> str:
+    """Return what Linux says of the first processor under the first of some keys, elsewhere ``unknown``."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
+    except OSError:
         return "unknown"
-    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    return next((name for name in _SETS if name in flags), "unknown")
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(keys)), "unknown")
+
+
+def _device(processor: Processor) -> str:
+    device = str(getattr(processor, "device", "cpu"))
+    torch = sys.modules.get("torch")
+    return str(torch.cuda.get_device_name()) if torch and device == "cuda" and torch.cuda.is_available() else device
 
 
 def _threads() -> int:

@@ -20,7 +20,14 @@ from spectroflow.jobs.experiments import experiments
 from spectroflow.jobs.figures import directions_figures, table_lines
 from spectroflow.jobs.library_figures import library_figures, library_lines
 from spectroflow.jobs.library_files import digest_of_library, load_library
-from spectroflow.jobs.model_files import digest_of_model, is_whole, load_generator, require_direction, worker_resources
+from spectroflow.jobs.model_files import (
+    device_payload,
+    digest_of_model,
+    is_whole,
+    load_generator,
+    require_direction,
+    worker_resources,
+)
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.predictors import PROTOCOLS, Scheme
 from spectroflow.jobs.running import additive, finished, planned, run_plan
@@ -264,7 +271,7 @@ def _plan(opened: Archive, judgements: dict[str, Judgement], judged: Judged, opt
         base_version=opened.version.number,
         config={"modality": options.config.modality, "batch": options.config.transfer.batch},
         groups=groups,
-        payload={"where": options.where},
+        payload={"where": options.where, **device_payload(options.config.engine)},
         digests={"code": code_digest()},
         estimate=Estimate(
             bytes=sum(j.segment.rows * len(j.scheme.columns) * 4 for j in judgements.values()),

@@ -104,7 +104,7 @@ class EvaluateProcessor(AdditiveMetrics):
 
     @property
     def device(self) -> str:
-        """Where the networks run, for the record of what the run was made with."""
+        """Where the networks run."""
         return device_of(self.resources)
 
     def setup(self) -> None:

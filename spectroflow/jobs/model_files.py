@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from spectroflow.config import EngineConfig
 from spectroflow.engine.processor import Resources
-from spectroflow.errors import ModelError
+from spectroflow.errors import ModelError, Unreachable
 from spectroflow.modality import Modality
 from spectroflow.models.checkpoint import CARD, CONFIG, TENSORS
 from spectroflow.models.generator import Generator
 from spectroflow.storage import Location, digest_bytes
-
-TRAINING_GAIN, GENERATION_GAIN = 2.2, 1.3
-"""What one NVIDIA H100 did beside one core of its machine (``benchmarks/graphics.py``): networks of this size are too
-small to fill it, and most of what generation computes is no network."""
 
 
 def read_model_files(model: Location) -> dict[str, bytes]:
@@ -86,11 +84,30 @@ def require_direction(generator: Generator, source: str, target: str, modalities
             )
 
 
-def worker_resources(config: EngineConfig, gain: float = GENERATION_GAIN) -> Resources:
-    """Return what a worker asks for that runs or trains networks; a graphics processor only where it pays."""
-    return Resources(gpus=1.0 / config.workers_per_gpu, gpu_gain=gain)
+def worker_resources(config: EngineConfig) -> Resources:
+    """Return what a worker asks for that runs or trains networks."""
+    return Resources(gpus=config.gpus_per_worker)
+
+
+def device_payload(config: EngineConfig) -> dict[str, Any]:
+    """Return what a plan says of the device, on which the last digits depend; nothing for the CPU."""
+    return {"device": "cuda"} if config.gpus_per_worker else {}
 
 
 def device_of(resources: Resources) -> str:
-    """Return where the networks of a worker run: on a graphics processor if it was given one that torch can use."""
-    return "cuda" if resources.gpus and torch.cuda.is_available() else "cpu"
+    """Return where the networks of a worker run.
+
+    Raises
+    ------
+    Unreachable
+        It has a graphics processor that torch cannot use.
+    """
+    if not resources.gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise Unreachable(
+            f"torch {torch.__version__} finds no graphics processor that it can use",
+            where=platform.node(),
+            remedy="Install a build of torch for it, or set engine.gpus_per_worker to 0.",
+        )
+    return "cuda"

@@ -17,7 +17,7 @@ from spectroflow.archive import Archive
 from spectroflow.config import digest
 from spectroflow.engine.events import Event
 from spectroflow.errors import InvalidInput
-from spectroflow.jobs.model_files import is_whole, load_generator, save_generator
+from spectroflow.jobs.model_files import device_of, is_whole, load_generator, save_generator, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.jobs.tensorboard import TensorBoardLog
@@ -163,12 +163,13 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
     workers = _workers(options)
     states = target / STATES / fingerprint[:12]
     spent = Spent.earlier(states)
-    trained_on = device()
     try:
         if workers:
-            workers, trained_on = _train_on_ray(source, states, workers, options, log)
+            workers = _train_on_ray(source, states, workers, options, log)
         hooks = LocationHooks(states, options.config.train.epochs, options.listener, log=log)
-        trained = train_networks(data, options.config.train, device=device(), hooks=hooks)
+        # What Ray's workers have trained is only collected here, where there may be no graphics processor.
+        device = "cpu" if workers else device_of(worker_resources(options.config.engine))
+        trained = train_networks(data, options.config.train, device=device, hooks=hooks)
         generator = fit_generator(
             data,
             trained,
@@ -182,7 +183,7 @@ def train(archive: str, model: str, *, pairs: Sequence[tuple[str, str]] = (), op
         **spent.total(),
         "networks_cpu_seconds": round(sum(network.cpu_seconds for network in trained), 1),
         "workers": workers,
-        "device": trained_on,
+        "device": "cuda" if options.config.engine.gpus_per_worker else "cpu",
         "machine": platform.machine(),
     }
     generator.card["held_out_r"] = evaluate_species(generator, tracks=["spectrum"], batch=options.config.transfer.batch)
@@ -227,11 +228,6 @@ def learnable(data: TrainingData, folds: int) -> list[tuple[str, str]]:
     return enough
 
 
-def device() -> str:
-    """Return where this process trains: a GPU if it has one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _what(directions: Sequence[tuple[str, str]]) -> str:
     if not directions:
         return "one modality: reconstruction only, nothing to generate"
@@ -252,7 +248,7 @@ def _workers(options: JobOptions) -> int:
 
 def _train_on_ray(
     source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None
-) -> tuple[int, str]:
+) -> int:
     """Let Ray Train's workers train every network and keep its state; the caller then finds them finished."""
     from spectroflow.jobs.train_on_ray import train_on_ray
 

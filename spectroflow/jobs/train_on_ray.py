@@ -11,11 +11,11 @@ from typing import Any
 
 from spectroflow.config import EngineConfig
 from spectroflow.engine.events import Event
-from spectroflow.engine.preflight import Node, capacity, settled
+from spectroflow.engine.preflight import Node, capacity, require_resources
 from spectroflow.engine.processor import Resources
 from spectroflow.engine.ray_cluster import connect, nodes
 from spectroflow.errors import ModelError, SpectroFlowError, Unreachable
-from spectroflow.jobs.model_files import TRAINING_GAIN, device_of, worker_resources
+from spectroflow.jobs.model_files import device_of, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.tensorboard import TensorBoardLog
 from spectroflow.jobs.train import LocationHooks, NetworkProgress
@@ -31,7 +31,7 @@ _POLL_SECONDS = 2.0
 
 def train_on_ray(
     source: TrainingInput, states: Location, workers: int, options: JobOptions, log: TensorBoardLog | None = None
-) -> tuple[int, str]:
+) -> int:
     """Train every network of the ensemble and keep its state below ``states``.
 
     Parameters
@@ -47,8 +47,8 @@ def train_on_ray(
 
     Returns
     -------
-    tuple
-        How many workers there were, and the device that they trained on.
+    int
+        How many workers there were.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def train_on_ray(
         with contextlib.suppress(FileNotFoundError):
             told = json.loads((states / f"error-{rank}.json").read_bytes())
             raise ModelError(told["message"], where=told["where"], remedy=told["remedy"])
-    return workers, "cuda" if needs.gpus else "cpu"
+    return workers
 
 
 def places(workers: int, config: EngineConfig, here: list[Node]) -> tuple[int, Resources]:
@@ -94,7 +94,8 @@ def places(workers: int, config: EngineConfig, here: list[Node]) -> tuple[int, R
 
     Ray Train waits for all of its workers, so no more may ask for a graphics processor than find one.
     """
-    needs = settled(worker_resources(config, TRAINING_GAIN), here, workers)
+    needs = worker_resources(config)
+    require_resources(needs, here)
     return min(workers, capacity(needs, here)) if needs.gpus else workers, needs
 
 

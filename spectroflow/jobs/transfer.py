@@ -12,7 +12,7 @@ from spectroflow.engine.plan import Estimate, Plan
 from spectroflow.engine.unit import Group
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.making import Knowledge, require_possible
-from spectroflow.jobs.model_files import digest_of_model, load_generator, worker_resources
+from spectroflow.jobs.model_files import device_payload, digest_of_model, load_generator, worker_resources
 from spectroflow.jobs.options import JobOptions
 from spectroflow.jobs.running import finished, nothing_to_do, planned, run_plan
 from spectroflow.jobs.summary import Summary
@@ -169,7 +169,7 @@ def _plan(
         base_version=opened.version.number,
         config={"transfer": options.config.transfer.model_dump(mode="json"), "modality": options.config.modality},
         groups=groups,
-        payload={"where": options.where, **knowledge.described()},
+        payload={"where": options.where, **knowledge.described(), **device_payload(options.config.engine)},
         digests={"code": code_digest(), "model": model_digest},
         estimate=Estimate(
             bytes=sum(layout.total_bytes for layout in layouts),

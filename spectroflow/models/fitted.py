@@ -23,7 +23,7 @@ Int = npt.NDArray[np.int64]
 
 
 class FittedExperts:
-    """Kernel experts of any direction without any folds.
+    """Kernel experts of any direction, fitted without whichever folds are named.
 
     Parameters
     ----------
