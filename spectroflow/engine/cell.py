@@ -8,6 +8,7 @@ whose end the run survives, so that its rows can be searched for the one at faul
 from __future__ import annotations
 
 import multiprocessing
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pickle import PickleError
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 from spectroflow.engine.attempt import Outcome, Workshop
 from spectroflow.engine.events import Reason
 from spectroflow.engine.executor import Lost, Problem, Task, carry_out
+from spectroflow.engine.finalize import PARTIAL_SUFFIX
 from spectroflow.engine.ledger import Ledger
 from spectroflow.engine.memory import oom_kills
+from spectroflow.engine.writing import write_in_run
 
 FOLDER = "begun"
 SUSPICIOUS = 2
@@ -37,9 +40,12 @@ class Notes:
         ledger = Ledger(workshop.run_dir, workshop.fingerprint)
         self._ends: dict[str, int] = {}
         for unit_id in self._folder.list():
+            if unit_id.endswith(PARTIAL_SUFFIX):
+                continue
             if ledger.is_done(unit_id):
                 self.forget(unit_id)
-            else:
+                continue
+            with suppress(FileNotFoundError):  # another driver of the run has just come to its end
                 self._ends[unit_id] = _number((self._folder / unit_id).read_bytes())
 
     def is_suspect(self, unit_id: str) -> bool:
@@ -48,7 +54,7 @@ class Notes:
 
     def begin(self, unit_id: str) -> None:
         """Note that this process is at a unit from now on."""
-        (self._folder / unit_id).write_bytes(str(self._ends.get(unit_id, 0) + 1).encode())
+        write_in_run(self._folder / unit_id, str(self._ends.get(unit_id, 0) + 1).encode())
 
     def forget(self, unit_id: str) -> None:
         """Forget a unit that came to an end."""

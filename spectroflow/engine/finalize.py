@@ -16,6 +16,7 @@ from spectroflow.engine.ledger import Ledger, Marker
 from spectroflow.engine.plan import Plan
 from spectroflow.engine.surroundings import recorded_surroundings
 from spectroflow.engine.unit import Unit
+from spectroflow.engine.writing import write_in_run
 from spectroflow.errors import ArchiveError, InvalidInput
 from spectroflow.status import code_of, outcome_of
 from spectroflow.storage import Location
@@ -121,14 +122,7 @@ def write_metrics(run_dir: Location, plan: Plan, totals: Totals, details: Mappin
     }
     data = json.dumps(tree, indent=1).encode()
     faults.reach("after-sweep", plan.run)
-    for last in (False, False, True):
-        try:
-            (run_dir / METRICS_NAME).write_bytes(data, durable=True)
-            break
-        except FileNotFoundError:
-            # Another driver of the same run swept the half-written file away.
-            if last:
-                raise
+    write_in_run(run_dir / METRICS_NAME, data, durable=True)
     faults.reach("after-finalize", plan.run)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from spectroflow.engine.preflight import environment
 from spectroflow.engine.processor import Processor
+from spectroflow.engine.writing import write_in_run
 from spectroflow.storage import Location
 
 SURROUNDINGS_FOLDER = "made_with"
@@ -29,15 +30,8 @@ def record_surroundings(run_dir: Location, processor: Processor) -> None:
     data = json.dumps(surroundings(processor), indent=1, sort_keys=True).encode()
     name = hashlib.blake2b(data, digest_size=6).hexdigest()
     place = run_dir / SURROUNDINGS_FOLDER / f"{name}.json"
-    for last in (False, False, True):
-        try:
-            if not place.is_object() or place.read_bytes() != data:
-                place.write_bytes(data, durable=True)
-            return
-        except FileNotFoundError:
-            # A driver that ended the same run swept the half-written file away.
-            if last:
-                raise
+    if not place.is_object() or place.read_bytes() != data:
+        write_in_run(place, data, durable=True)
 
 
 def recorded_surroundings(run_dir: Location) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import signal
 import pytest
 from engine_work import Numbers, content, expected_rows
 
-from spectroflow.engine import ExecuteOptions, all_failures, execute, run_folder
+from spectroflow.engine import ExecuteOptions, Ledger, all_failures, execute, run_folder
 from spectroflow.engine.faults import VARIABLE
 from spectroflow.storage import Location
 
@@ -85,3 +85,15 @@ def test_where_there_can_be_no_process_of_its_own_the_work_is_done_here(root, un
     note.write_bytes(b"2")
     run(Local(61), root)
     assert content(root) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["g0-000001.b4f17889791df943.partial", "g0-000002"])
+def test_a_note_that_vanishes_while_it_is_read_is_another_drivers(tmp_path, name):
+    root, numbers = Location.parse(tmp_path), Numbers(61)
+    once = {"options": ExecuteOptions(workers=0), "prepare": numbers.prepare(root)}
+    place = run_folder(root, execute(numbers.plan(), numbers, root, **once).run)
+    Ledger(place, numbers.plan().fingerprint).forget("g0-000002")
+    os.makedirs(tmp_path / "runs" / place.name / "begun", exist_ok=True)
+    # Listed, but not there when it is opened.
+    os.symlink(tmp_path / "nowhere", tmp_path / "runs" / place.name / "begun" / name)
+    assert execute(numbers.plan(), numbers, root, **once).rows == expected_rows(61)
