@@ -11,22 +11,11 @@ from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
 from spectroflow.models.training import InlineHooks, Trained, plan_networks, train_network, train_networks
+from tests.models.breaking import BreaksOff, Broken
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that torch can use")
 
 LONG = {"epochs": 60, "stop_every": 10, "augment": 0.0, "learning_rate": 0.01}
-
-
-class Broken(Exception):
-    pass
-
-
-class BreaksOff(InlineHooks):
-    """Ends the process, as it were, after the first look."""
-
-    def save(self, network: str, state: bytes) -> None:
-        super().save(network, state)
-        raise Broken
 
 
 class Listens(InlineHooks):
@@ -49,6 +38,15 @@ def learn(
     return train_network(data, folds, plan_networks(config)[1], config, device=device, hooks=hooks), hooks
 
 
+def broken_off(data: TrainingData, config: TrainConfig) -> InlineHooks:
+    """Return what is left of a training on a GPU that ended after its first look."""
+    broken, calm = BreaksOff(), InlineHooks()
+    with pytest.raises(Broken):
+        learn(data, config, "cuda", broken)
+    calm.states = broken.states
+    return calm
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_network_learns_there_what_it_learns_on_a_cpu(
     small_data: TrainingData, small_config: TrainConfig, mixed: bool
@@ -64,22 +62,14 @@ def test_a_network_learns_there_what_it_learns_on_a_cpu(
 
 def test_breaking_off_and_continuing_changes_nothing_there(small_data: TrainingData, small_config: TrainConfig) -> None:
     whole, _ = learn(small_data, small_config, "cuda")
-    broken = BreaksOff()
-    with pytest.raises(Broken):
-        learn(small_data, small_config, "cuda", broken)
-    calm = InlineHooks()
-    calm.states = broken.states
+    calm = broken_off(small_data, small_config)
     continued, _ = learn(small_data, small_config, "cuda", calm)
     for key, value in whole.state.items():
         torch.testing.assert_close(continued.state[key], value, rtol=0, atol=0)
 
 
 def test_what_was_begun_there_is_continued_on_a_cpu(small_data: TrainingData, small_config: TrainConfig) -> None:
-    broken = BreaksOff()
-    with pytest.raises(Broken):
-        learn(small_data, small_config, "cuda", broken)
-    calm = InlineHooks()
-    calm.states = broken.states
+    calm = broken_off(small_data, small_config)
     continued, _ = learn(small_data, small_config, "cpu", calm)
     assert continued.figures["epochs"] == small_config.epochs
     assert np.isfinite(continued.figures["within"])

@@ -13,22 +13,11 @@ from spectroflow.models.data import TrainingData
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
 from spectroflow.models.training import InlineHooks, Trained, plan_networks, train_network, train_networks
+from tests.models.breaking import BreaksOff, Broken
 
 
 def same(one: Trained, other: Trained) -> bool:
     return all(torch.equal(one.state[key], other.state[key]) for key in one.state)
-
-
-class Broken(Exception):
-    pass
-
-
-class BreaksOff(InlineHooks):
-    """Ends the process, as it were, after the first look."""
-
-    def save(self, network: str, state: bytes) -> None:
-        super().save(network, state)
-        raise Broken
 
 
 def replace_values(data: TrainingData, name: str, rows: np.ndarray, value: float) -> TrainingData:
