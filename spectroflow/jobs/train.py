@@ -19,6 +19,7 @@ from spectroflow.engine.events import Event
 from spectroflow.errors import InvalidInput
 from spectroflow.jobs.model_files import device_of, is_whole, load_generator, save_generator, worker_resources
 from spectroflow.jobs.options import JobOptions
+from spectroflow.jobs.sizing import available_cores
 from spectroflow.jobs.summary import Rows, Summary
 from spectroflow.jobs.tensorboard import TensorBoardLog
 from spectroflow.jobs.training_data import TrainingInput, modalities_for
@@ -243,7 +244,8 @@ def _workers(options: JobOptions) -> int:
         return options.workers[1] if isinstance(options.workers, tuple) else options.workers
     if options.config.train.epochs * options.config.train.folds <= 20:
         return 0
-    return min(os.cpu_count() or 1, len(plan_networks(options.config.train)))
+    networks = len(plan_networks(options.config.train))
+    return networks if "RAY_ADDRESS" in os.environ else min(available_cores(), networks)
 
 
 def _train_on_ray(

@@ -41,7 +41,7 @@ def train_on_ray(
     states
         Where states are kept; every node must see it.
     workers
-        Ray Train workers; fewer where they train on graphics processors and there are not so many.
+        Ray Train workers; fewer where the nodes do not hold so many.
     log
         Where each worker writes for TensorBoard, or None.
 
@@ -92,11 +92,11 @@ def train_on_ray(
 def places(workers: int, config: EngineConfig, here: list[Node]) -> tuple[int, Resources]:
     """Return how many workers train at the same time on the nodes of a cluster, and what each asks for.
 
-    Ray Train waits for all of its workers, so no more may ask for a graphics processor than find one.
+    Ray Train waits for all of its workers, so there are no more than find a core, and a graphics processor if they ask.
     """
     needs = worker_resources(config)
     require_resources(needs, here)
-    return min(workers, capacity(needs, here)) if needs.gpus else workers, needs
+    return min(workers, capacity(needs, here)), needs
 
 
 def _train_share(config: dict[str, Any]) -> None:

@@ -24,11 +24,10 @@ without_one = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a G
 
 
 @pytest.mark.parametrize(
-    ("share", "processors", "asked", "workers"), [(0.0, 1, 10, 10), (1.0, 1, 10, 1), (0.125, 1, 10, 8), (1.0, 8, 5, 5)]
+    ("share", "processors", "asked", "workers"),
+    [(0.0, 1, 10, 10), (0.0, 1, 20, 16), (1.0, 1, 10, 1), (0.125, 1, 10, 8), (1.0, 8, 5, 5)],
 )
-def test_no_more_workers_train_than_find_a_graphics_processor(
-    share: float, processors: float, asked: int, workers: int
-) -> None:
+def test_no_more_workers_train_than_find_a_place(share: float, processors: float, asked: int, workers: int) -> None:
     found, needs = places(asked, EngineConfig(gpus_per_worker=share), [Node("one", 16.0, processors, 64 << 30)])
     assert (found, needs.gpus) == (workers, share)
 
