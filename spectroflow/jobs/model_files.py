@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -89,7 +88,7 @@ def worker_resources(config: EngineConfig) -> Resources:
     return Resources(gpus=config.gpus_per_worker)
 
 
-def device_payload(config: EngineConfig) -> dict[str, Any]:
+def device_payload(config: EngineConfig) -> dict[str, str]:
     """Return what a plan says of the device, on which the last digits depend; nothing for the CPU."""
     return {"device": "cuda"} if config.gpus_per_worker else {}
 

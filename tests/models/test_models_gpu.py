@@ -31,11 +31,10 @@ class Listens(InlineHooks):
 
 def learn(
     data: TrainingData, config: TrainConfig, device: str, hooks: InlineHooks | None = None, **changed: object
-) -> tuple[Trained, InlineHooks]:
+) -> Trained:
     config = config.model_copy(update=changed)
-    hooks = hooks or InlineHooks()
     folds = data.folds(config.folds, config.seed)
-    return train_network(data, folds, plan_networks(config)[1], config, device=device, hooks=hooks), hooks
+    return train_network(data, folds, plan_networks(config)[1], config, device=device, hooks=hooks or InlineHooks())
 
 
 def broken_off(data: TrainingData, config: TrainConfig) -> InlineHooks:
@@ -52,7 +51,7 @@ def test_a_network_learns_there_what_it_learns_on_a_cpu(
     small_data: TrainingData, small_config: TrainConfig, mixed: bool
 ) -> None:
     there, here = Listens(), Listens()
-    trained, _ = learn(small_data, small_config, "cuda", there, mixed_precision=mixed, **LONG)
+    trained = learn(small_data, small_config, "cuda", there, mixed_precision=mixed, **LONG)
     learn(small_data, small_config, "cpu", here, **LONG)
     assert there.within[-1] < 0.85 * there.within[0]
     assert there.within[-1] == pytest.approx(here.within[-1], rel=0.15)  # other random numbers, not another network
@@ -61,16 +60,16 @@ def test_a_network_learns_there_what_it_learns_on_a_cpu(
 
 
 def test_breaking_off_and_continuing_changes_nothing_there(small_data: TrainingData, small_config: TrainConfig) -> None:
-    whole, _ = learn(small_data, small_config, "cuda")
+    whole = learn(small_data, small_config, "cuda")
     calm = broken_off(small_data, small_config)
-    continued, _ = learn(small_data, small_config, "cuda", calm)
+    continued = learn(small_data, small_config, "cuda", calm)
     for key, value in whole.state.items():
         torch.testing.assert_close(continued.state[key], value, rtol=0, atol=0)
 
 
 def test_what_was_begun_there_is_continued_on_a_cpu(small_data: TrainingData, small_config: TrainConfig) -> None:
     calm = broken_off(small_data, small_config)
-    continued, _ = learn(small_data, small_config, "cpu", calm)
+    continued = learn(small_data, small_config, "cpu", calm)
     assert continued.figures["epochs"] == small_config.epochs
     assert np.isfinite(continued.figures["within"])
 
