@@ -1,7 +1,8 @@
-"""Mixtures of two and three simulated phases, their composition known: what transfer makes of them, what it names.
+"""Mixtures of two and three phases, their composition known: what transfer makes of them, what it names.
 
-Phases are found in diffraction patterns, with the structures of all materials in the library. Generation is by
-a generator that was trained on pure materials: on other samples of the same materials, and on their mixtures.
+Phases are found in diffraction patterns, with the structures of all materials in the library: in simulated ones, and
+in sums of measured ones where ``SPECTROFLOW_TEST_DATA`` names the RRUFF pack. Generation is by a generator that was
+trained on pure materials: on other samples of the same materials, and on their mixtures.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import common
+from benchmarks import common, mixtures_measured
+from benchmarks.model_work import work_folder
 from spectroflow import simulate
 from spectroflow.config import SimulateConfig, TrainConfig
 from spectroflow.modality import Modality, builtin
@@ -30,7 +32,6 @@ Bool = npt.NDArray[np.bool_]
 
 #: Materials of this seed are for reporting; nothing was tuned on them.
 SEED = 77
-BINS = ((0.03, 0.1), (0.1, 0.3), (0.3, 1.0))
 GOALS = [common.Goal("mixtures", least=10_000, quick=False)]
 
 
@@ -41,6 +42,9 @@ def measure(quick: bool) -> dict[str, float]:
     figures = {"mixtures": float(config.mixtures), "structures": float(len(structures))}
     figures |= phases(config, structures)
     figures |= generation(config, structures, quick)
+    if not quick:
+        with work_folder("mixtures") as folder:
+            figures |= mixtures_measured.measure(folder)
     return figures
 
 
@@ -54,7 +58,7 @@ def phases(config: SimulateConfig, structures: StructureLibrary) -> dict[str, fl
     """Return how many of the phases of which share are found in patterns, and how well their shares are told."""
     xrd = builtin()["xrd"]
     finder = PhaseFinder(structures, xrd)
-    found: dict[tuple[float, float], list[bool]] = {span: [] for span in BINS}
+    found: dict[tuple[float, float], list[bool]] = {span: [] for span in mixtures_measured.BINS}
     errors: list[float] = []
     named = right = first = whole = 0
     for start in range(0, config.mixtures, 256):
@@ -65,7 +69,7 @@ def phases(config: SimulateConfig, structures: StructureLibrary) -> dict[str, fl
             truth = simulate.mixture(index, config)
             share = dict(zip(truth.phases, truth.shares, strict=True))
             told = dict(zip(answer.structures, answer.shares, strict=True))
-            for span in BINS:
+            for span in mixtures_measured.BINS:
                 found[span] += [phase in told for phase, own in share.items() if span[0] <= own < span[1]]
             named += len(told)
             right += len(set(told) & set(share))

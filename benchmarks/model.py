@@ -9,7 +9,6 @@ generator that learned from further Raman spectra without a partner, too, asked 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +20,8 @@ from benchmarks.model_work import (
     FURTHER,
     PACK,
     archive_with_lines,
+    known_structures,
     options,
-    real_pack,
     tell,
     training_data,
     work_folder,
@@ -30,7 +29,6 @@ from benchmarks.model_work import (
 from benchmarks.training_overhead import overhead
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.evaluate import evaluate
-from spectroflow.jobs.library import build_library
 from spectroflow.jobs.train import train
 
 LEAST = {
@@ -120,26 +118,6 @@ def with_further(folder: Path, library: str | None, chosen: JobOptions) -> tuple
     train(str(archive), str(folder / "model"), options=chosen)
     tell("evaluate")
     return judge(folder / "model", archive, ("species",), library, chosen)
-
-
-def known_structures(folder: Path, chosen: JobOptions) -> str | None:
-    """Return a library of the structures that come with the real spectra, as an open database would have them."""
-    pack = real_pack()
-    if pack is None:
-        return None
-    tell("library")
-    with (pack / "manifest.csv").open(newline="") as file:
-        patterns = [row for row in csv.DictReader(file) if row["modality"] == "xrd"]
-    listed = folder / "structures.csv"
-    with listed.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "rruff_id", "group"])
-        for row in patterns:
-            structure = (pack / row["path"]).with_suffix(".cif")
-            if structure.exists():
-                writer.writerow([structure, row["rruff_id"], row["group"]])
-    build_library([str(pack / "xrd")], str(folder / "library"), manifest=str(listed), options=chosen)
-    return str(folder / "library")
 
 
 def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from spectroflow.config import Config, parse
 from spectroflow.jobs import JobOptions
 from spectroflow.jobs.convert import convert
 from spectroflow.jobs.fit import fit
+from spectroflow.jobs.library import build_library
 from spectroflow.jobs.simulate import simulate
 from spectroflow.jobs.training_data import TrainingInput
 from spectroflow.models.data import TrainingData
@@ -64,20 +66,46 @@ def real_pack(name: str = PACK) -> Path | None:
 
 def archive_with_lines(folder: Path, quick: bool, chosen: JobOptions, packs: Sequence[str] = (PACK,)) -> Path | None:
     """Return an archive with fitted lines, made if it is not there; None where real spectra are needed and missing."""
-    archive = folder / ("simulated" if quick else "archive")
     if quick:
+        archive = folder / "simulated"
         if not archive.exists():
             simulate(str(archive), form="archive", options=chosen)
     else:
-        found = [pack for pack in map(real_pack, packs) if pack is not None]
-        if len(found) < len(packs):
+        if None in map(real_pack, packs):
             return None
-        tell("convert")
-        for pack in found:
-            convert([str(pack)], str(archive), manifest=str(pack / "manifest.csv"), options=chosen)
+        archive = archive_of(folder, chosen, packs)
     tell("fit")
     fit(str(archive), options=chosen)
     return archive
+
+
+def archive_of(folder: Path, chosen: JobOptions, packs: Sequence[str] = (PACK,)) -> Path:
+    """Return an archive of packs of real spectra that are there."""
+    archive = folder / "archive"
+    tell("convert")
+    for pack in filter(None, map(real_pack, packs)):
+        convert([str(pack)], str(archive), manifest=str(pack / "manifest.csv"), options=chosen)
+    return archive
+
+
+def known_structures(folder: Path, chosen: JobOptions) -> str | None:
+    """Return a library of the structures that come with the real spectra, as an open database would have them."""
+    pack = real_pack()
+    if pack is None:
+        return None
+    tell("library")
+    with (pack / "manifest.csv").open(newline="") as file:
+        patterns = [row for row in csv.DictReader(file) if row["modality"] == "xrd"]
+    listed = folder / "structures.csv"
+    with listed.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "rruff_id", "group"])
+        for row in patterns:
+            structure = (pack / row["path"]).with_suffix(".cif")
+            if structure.exists():
+                writer.writerow([structure, row["rruff_id"], row["group"]])
+    build_library([str(pack / "xrd")], str(folder / "library"), manifest=str(listed), options=chosen)
+    return str(folder / "library")
 
 
 def training_data(

@@ -112,7 +112,7 @@ class Maker:
             for named, present in zip(self._named(found.probability), found.present, strict=True)
         ]
         for row, phases in enumerate(self._phases(values, valid, source)):
-            facts[row]["phases"] = phases
+            facts[row] |= phases
         return found.generated, facts
 
     def _named(self, probability: npt.NDArray[np.float64]) -> list[Facts]:
@@ -123,19 +123,22 @@ class Maker:
             for row in best(probability, self.config.transfer.library_names)
         ]
 
-    def _phases(self, values: Float, valid: Bool, source: str) -> list[Facts]:
+    def _phases(self, values: Float, valid: Bool, source: str) -> Facts:
         assert self._library is not None
         library, modality = self._library.library, self._library.generator.modalities[source]
         if modality.wavelengths is None:
             return []
         if source not in self._finders:
             self._finders[source] = PhaseFinder(library, modality)
-        found = self._finders[source].find(prepare(values, valid, modality))
+        found = self._finders[source].find(prepare(values, valid, modality), valid)
         return [
-            [
-                self._name(library.labels[i] or library.names[i], i, share=share)
-                for i, share in zip(phases.structures, phases.shares, strict=True)
-            ]
+            {
+                "phases": [
+                    self._name(library.labels[i] or library.names[i], i, share=share)
+                    for i, share in zip(phases.structures, phases.shares, strict=True)
+                ],
+                "phases_explain": round(phases.explained, 4),
+            }
             for phases in found
         ]
 

@@ -7,11 +7,11 @@ import pytest
 
 from spectroflow.config import TrainConfig
 from spectroflow.errors import InvalidInput
-from spectroflow.materials.powder import Widths, scattered
+from spectroflow.materials.powder import Widths
 from spectroflow.models.blend import correlation
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
-from spectroflow.models.library import LibraryGenerator, PhaseFinder, Ranker, StructureLibrary, evaluate_library
+from spectroflow.models.library import LibraryGenerator, Ranker, StructureLibrary, evaluate_library
 from spectroflow.models.library.diffraction import InstrumentFit, shifted, softmax
 from spectroflow.models.library.evaluation import lookup
 from spectroflow.models.library.gate import fit_gate
@@ -234,7 +234,11 @@ def test_another_wavelength_is_computed_or_refused_with_the_remedy(structures: S
     xrd = modalities()["xrd"]
     cobalt = xrd.model_copy(update={"wavelengths": (1.78897, 1.79285, 0.5)})
     sines = [
-        np.sin(np.radians(xrd.grid.axis()[structures.take(np.arange(3)).patterns(each, _narrow()).argmax(axis=1)] / 2))
+        np.sin(
+            np.radians(
+                xrd.grid.axis()[structures.take(np.arange(3)).patterns(each, Widths.plain(0.25)).argmax(axis=1)] / 2
+            )
+        )
         for each in (xrd, cobalt)
     ]
     assert sines[1] / sines[0] == pytest.approx(np.full(3, 1.78897 / 1.54056), rel=5e-3)
@@ -251,33 +255,3 @@ def test_shifting_moves_lines_by_so_much() -> None:
     row[0, 100] = 1.0
     assert shifted(row, xrd, 0.5)[0, 95] == pytest.approx(1.0)
     assert shifted(row, xrd, 0.25).sum() == pytest.approx(1.0, abs=1e-4)
-
-
-@pytest.mark.parametrize("shares", [(0.7, 0.3), (0.5, 0.3, 0.2)])
-def test_phases_of_a_mixture_are_found_with_their_volumes(
-    structures: StructureLibrary, shares: tuple[float, ...]
-) -> None:
-    xrd = modalities()["xrd"]
-    names = list(crystals())
-    chosen = [names.index(name) for name in ("NaCl-halite", "FeS-sphalerite", "SrSe-caesium")[: len(shares)]]
-    assert xrd.wavelengths is not None
-    cells = [
-        share
-        * scattered(
-            structures.reflections[i], xrd.grid.axis(), wavelengths=xrd.wavelengths, widths=_narrow(), zero=0.05
-        )
-        / structures.volume[i] ** 2
-        for i, share in zip(chosen, shares, strict=True)
-    ]
-    mixed = np.sum(cells, axis=0)
-    finder = PhaseFinder(structures, xrd, widths=[_narrow()])
-    found = finder.find((mixed / mixed.max())[None].astype(np.float32))[0]
-    assert set(found.structures) == set(chosen)
-    by_structure = dict(zip(found.structures, found.shares, strict=True))
-    assert [by_structure[i] for i in chosen] == pytest.approx(list(shares), abs=0.03)
-    assert found.explained > 0.97
-    assert found.zero == pytest.approx(0.05, abs=0.026)
-
-
-def _narrow() -> Widths:
-    return Widths.plain(0.25)

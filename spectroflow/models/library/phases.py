@@ -1,28 +1,52 @@
-"""The phases of a mixture: which known structures, in which shares, a powder pattern consists of."""
+"""The phases of a mixture: which known structures, in which shares, a powder pattern consists of.
+
+Phases are added one by one, each the one that explains most of what the others leave, and every time zero shift,
+widths and strains are refined. Two things keep what is left from being taken for another phase:
+
+- A model of a phase is never exact: grains lie on their faces, lines have other shapes. So a pattern may differ from
+  the model by a share of the phases found so far, and by a share of their strongest point nearby. What stands on the
+  shoulders of strong lines counts little, what stands where nothing was expected counts in full.
+- No single line vouches for a phase: without the half degree that speaks most for it, the rest must still do so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
+from scipy.ndimage import maximum_filter1d
 
-from spectroflow.materials.powder import Widths, scattered
+from spectroflow.materials.powder import Widths
 from spectroflow.modality import Modality
-from spectroflow.models.library.diffraction import PatternMatcher, shifted
+from spectroflow.models.library.phase_fit import Drawer, Fit, Measured, Phase, Setting, Weighing, refined
 from spectroflow.models.library.structures import StructureLibrary
 
 Float = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 Double = npt.NDArray[np.float64]
 
-BACKGROUND = 0.02  # of the highest point; what counting noise has besides the lines
-ZERO_STEPS = np.array([-0.025, -0.0125, 0.0, 0.0125, 0.025])
-WIDTHS = (Widths.plain(0.08), Widths.plain(0.14), Widths.plain(0.22))
-CANDIDATES = 60
-"""Structures, of those that agree best with the pattern as a whole, that are thought of as phases."""
+WIDTHS = tuple(Widths.plain(fwhm) for fwhm in (0.06, 0.08, 0.1, 0.14, 0.2))
+FIRST_WIDTH = 2
+COARSE = Widths.plain(0.14)  # for a first look at all structures
+ZEROS = np.arange(-0.12, 0.121, 0.02)  # degrees 2-theta
+STRAINS = np.linspace(-0.002, 0.002, 9)
+STIFFNESS = 1.5e-4  # a strain of this size costs as much as the misfit of one point
+
+LEAST_NOISE = 2e-4  # of the highest point
+MODEL_ERROR = 0.2  # of a phase's own pattern
+NEARBY_ERROR = 0.25  # of its highest point within
+NEARBY = 0.65  # degrees 2-theta
+FIRST_GAIN = 50.0  # what the first phase must explain, in squares of the allowed error; noise alone reaches 20
+FIRST_ERROR, FIRST_COUNTS = 0.1, 1e-3  # of the pattern, and of its variance, as long as no phase is known
+FIT_ERROR = 0.05  # of the pattern, while parameters are refined
+ONE_LINE = 0.8  # degrees 2-theta
+DISCOUNT = 0.7  # of what a single line says, in choosing among structures
+MUCH = 0.4  # of the misfit: so much may be a single line, as of grains that all lie on one face
+CANDIDATES = 8  # structures that are drawn at several strains in search of the first phase
+FINALISTS = 6  # structures that are looked at closely
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +71,37 @@ class Phases:
     zero: float
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for one more phase, in squares of the error that a model is allowed.
+
+    Attributes
+    ----------
+    gain
+        By how much the misfit falls.
+    share
+        The same as a share of the misfit.
+    support
+        The same without the line that says most.
+    """
+
+    gain: float
+    share: float
+    support: float
+
+
+@dataclass(frozen=True)
+class _State:
+    """Phases found so far, refined."""
+
+    phases: tuple[Phase, ...]
+    setting: Setting
+    fit: Fit
+    cost: float
+
+
 class PhaseFinder:
-    """Finds the phases of powder patterns by non-negative least squares.
+    """Finds the phases of powder patterns.
 
     Parameters
     ----------
@@ -58,10 +111,10 @@ class PhaseFinder:
         Most phases that are named.
     least_share
         A phase with a smaller share of the pattern's area is not named.
-    least_gain
-        A phase that explains less than this share of what the others leave is not named.
+    least
+        A further phase needs at least this evidence.
     widths
-        How lines may be broadened.
+        How lines may be broadened, in ascending order.
     """
 
     def __init__(
@@ -69,80 +122,183 @@ class PhaseFinder:
         library: StructureLibrary,
         modality: Modality,
         *,
-        most: int = 3,
-        least_share: float = 0.02,
-        least_gain: float = 0.1,
+        most: int = 4,
+        least_share: float = 0.005,
+        least: Evidence = Evidence(gain=200.0, share=0.1, support=50.0),
         widths: Sequence[Widths] = WIDTHS,
     ) -> None:
-        self.modality, self.most, self.least_share, self.least_gain = modality, most, least_share, least_gain
-        self._tables = [
-            (library.patterns(modality, each).astype(np.float64), _per_volume(library, modality, each))
-            for each in widths
-        ]
-        self._matcher = PatternMatcher(library, modality)
+        self.most, self.least_share, self.least = most, least_share, least
+        self._drawer = Drawer(library, modality, widths)
+        self._first_width = min(FIRST_WIDTH, len(widths) - 1)
+        self._coarse = library.patterns(modality, COARSE)
+        self._squares = self._coarse**2
+        step = modality.grid.step
+        self._nearby, self._line = (max(1, round(span / step)) for span in (NEARBY, ONE_LINE))
 
-    def find(self, values: Float) -> list[Phases]:
-        """Return the phases of each pattern; ``values`` is ``(n, points)``, prepared, on the modality's grid."""
-        agreement = np.sum(list(self._matcher.agreement(values).values()), axis=0)
-        zeros = self._matcher.zero_shifts(values)
-        chosen = np.argsort(-agreement, axis=1, kind="stable")[:, :CANDIDATES]
-        return [
-            self._one(row, candidates, float(zero[candidates[0]]))
-            for row, candidates, zero in zip(values, chosen, zeros, strict=True)
-        ]
+    def find(self, values: Float, valid: Bool | None = None) -> list[Phases]:
+        """Return the phases of each pattern.
 
-    def _one(self, row: Float, candidates: Int, zero: float) -> Phases:
-        """Try widths and zero shifts around that of the structure that agrees best; keep what explains most."""
-        best = Phases((), (), -1.0, 0.0)
-        for shift in zero + ZERO_STEPS:
-            measured = shifted(row[None], self.modality, float(shift))[0].astype(np.float64)
-            if not measured.any():
-                continue
-            for table, per_volume in self._tables:
-                kept, factor, explained = self._shares(table[candidates], measured)
-                if explained > best.explained and len(kept):
-                    volume = factor * per_volume[candidates[kept]]
-                    order = np.argsort(-volume, kind="stable")
-                    structures = tuple(int(i) for i in candidates[kept][order])
-                    shares = tuple(float(v) for v in (volume / volume.sum())[order])
-                    best = Phases(structures, shares, explained, float(shift))
-        return best
-
-    def _shares(self, table: Double, measured: Double) -> tuple[Int, Double, float]:
-        """Return which candidates take part, their factors, and the share of the weighted square explained.
-
-        Phases are added one by one while each explains enough of what is left: with all candidates at once, the
-        tails of many stand in for one that fits. Weights are those of counting statistics over a background, so
-        that weak lines of a second phase are heard beside the misfit of strong ones of the first.
+        Parameters
+        ----------
+        values, valid
+            ``(n, points)`` prepared, on the modality's grid, and where it was measured; everywhere if None.
         """
-        weight = 1.0 / np.sqrt(measured + BACKGROUND)
-        rows, wanted = table * weight, measured * weight
-        total = left = float(wanted @ wanted)
-        lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
-        kept: list[int] = []
-        factor, residual = np.zeros(0), wanted
-        for _ in range(self.most):
-            gain = rows @ residual / lengths
-            gain[kept] = -np.inf
-            candidate = [*kept, int(np.argmax(gain))]
-            found, distance = nnls(rows[candidate].T, wanted)
-            area = found * table[candidate].sum(axis=1)
-            if area.min() < self.least_share * area.sum() or left - distance**2 < self.least_gain * left:
+        known = np.ones(values.shape, bool) if valid is None else valid
+        return [self._one(row, where) for row, where in zip(values, known, strict=True)]
+
+    def _one(self, row: Float, valid: Bool) -> Phases:
+        measured = Measured.of(row.astype(np.float64), valid, self._drawer.axis, LEAST_NOISE)
+        state: _State | None = None
+        for further, evidence in self.additions(measured):
+            if evidence is not None and not self._convincing(evidence):
                 break
-            kept, factor, left = candidate, found, distance**2
-            residual = wanted - found @ rows[candidate]
-        return np.asarray(kept, np.int64), factor, 1.0 - left / total
+            state = further
+        return Phases((), (), 0.0, 0.0) if state is None else self._named(measured, state)
+
+    def _convincing(self, evidence: Evidence) -> bool:
+        least = self.least
+        supported = evidence.support >= least.support or evidence.share >= MUCH
+        return supported and evidence.gain >= least.gain and evidence.share >= least.share
+
+    def additions(self, measured: Measured) -> Iterator[tuple[_State, Evidence | None]]:
+        """Yield what is known with one phase, with two and so on, and what speaks for the last one."""
+        if not measured.values.any():
+            return
+        state = self._first(measured)
+        if state is None:
+            return
+        yield state, None
+        while len(state.phases) < min(self.most, len(self._coarse)):
+            further, evidence = self._further(measured, state)
+            if further is None:
+                return
+            state = self._reconsidered(measured, self._refined(measured, further, state.setting))
+            yield state, evidence
+
+    def _first(self, measured: Measured) -> _State | None:
+        """Return the one phase that explains most, every candidate refined before they are compared."""
+        nothing = np.zeros((0, len(measured.values)))
+        weighing = Weighing(measured, _variance(measured, FIRST_ERROR) + FIRST_COUNTS * measured.values)
+        before = weighing.fit(nothing)
+        likely, zeros = self._likely(measured, weighing, before, ZEROS, CANDIDATES)
+        tried = []
+        for structure, zero in zip(likely.tolist(), zeros.tolist(), strict=True):
+            for setting in (Setting(zero - 0.01, self._first_width), Setting(zero + 0.01, self._first_width)):
+                strains = STRAINS[::2]
+                gains = weighing.gains(nothing, self._drawer.draw_strained(structure, setting, strains))
+                phase = Phase(structure, float(strains[np.argmax(gains)]))
+                tried.append((-float(gains.max()), phase, setting))
+        finalists: dict[int, tuple[Phase, Setting]] = {}
+        for _, phase, setting in sorted(tried, key=lambda one: (one[0], one[1].structure)):
+            if len(finalists) < FINALISTS:
+                finalists.setdefault(phase.structure, (phase, setting))
+        states = [self._refined(measured, (phase,), setting) for phase, setting in finalists.values()]
+        state = min(states, key=lambda one: one.cost)
+        gain = before.misfit - weighing.fit(self._drawn(state)).misfit
+        return state if gain >= FIRST_GAIN else None
+
+    def _further(self, measured: Measured, state: _State) -> tuple[tuple[Phase, ...] | None, Evidence]:
+        """Return the phases with one more, and what speaks for it."""
+        weighing = Weighing(measured, self._allowed(measured, state.fit.model))
+        own = self._drawn(state)
+        before = weighing.fit(own)
+        zeros = state.setting.zero + np.array([-0.02, 0.0, 0.02])
+        present = [phase.structure for phase in state.phases]
+        likely, _ = self._likely(measured, weighing, before, zeros, FINALISTS, present)
+        best: tuple[float, tuple[Phase, ...] | None, Evidence] = -np.inf, None, Evidence(0.0, 0.0, 0.0)
+        for structure in likely.tolist():
+            drawn = self._drawer.draw_strained(structure, state.setting, STRAINS)
+            strain = int(np.argmax(weighing.gains(own, drawn)))
+            after = weighing.fit(np.vstack([own, drawn[strain]]))
+            evidence = self._evidence(measured, weighing, before, after)
+            # What one line says is discounted, or whatever has a line at the highest point left would be chosen.
+            worth = (1 - DISCOUNT) * evidence.gain + DISCOUNT * evidence.support
+            if after.amounts[-1] > 0 and worth > best[0]:
+                best = worth, (*state.phases, Phase(structure, float(STRAINS[strain]))), evidence
+        return best[1], best[2]
+
+    def _drawn(self, state: _State) -> Double:
+        return np.stack([self._drawer.draw(phase, state.setting) for phase in state.phases])
+
+    def _evidence(self, measured: Measured, weighing: Weighing, before: Fit, after: Fit) -> Evidence:
+        gain = before.misfit - after.misfit
+        line = _greatest_window(weighing.improvement(before, after), self._line)
+        scale = max(1.0, after.misfit / len(measured.values))
+        return Evidence(gain / scale, gain / before.misfit if before.misfit else 0.0, (gain - line) / scale)
+
+    def _reconsidered(self, measured: Measured, state: _State) -> _State:
+        """Look for a better structure in the place of each phase but the last: it was chosen when less was known."""
+        for place in range(len(state.phases) - 1):
+            others = state.phases[:place] + state.phases[place + 1 :]
+            found, _ = self._further(measured, self._fitted(measured, others, state.setting))
+            if found is None or found[-1].structure == state.phases[place].structure:
+                continue
+            changed = self._refined(measured, (*others[:place], found[-1], *others[place:]), state.setting)
+            state = min(state, changed, key=lambda one: one.cost)
+        return state
+
+    def _likely(
+        self, measured: Measured, weighing: Weighing, fit: Fit, zeros: Double, count: int, but: Sequence[int] = ()
+    ) -> tuple[Int, Double]:
+        """Return the structures that explain most of what a fit leaves, by a first look, and their zero shifts."""
+        axis, knots = self._drawer.axis, measured.knots
+        rest = measured.values - fit.model - fit.background
+        gains = []
+        for zero in zeros:
+            left, weight = (np.interp(axis + zero, axis, each) for each in (rest, weighing.weight))
+            weighted = knots * weight
+            gram = weighted @ knots.T + 1e-9 * np.eye(len(knots))
+            onto = self._coarse @ weighted.T.astype(np.float32)
+            level = np.linalg.solve(gram, weighted @ left)
+            agreement = self._coarse @ (left * weight).astype(np.float32) - onto @ level
+            own = self._squares @ weight.astype(np.float32) - (onto * np.linalg.solve(gram, onto.T).T).sum(axis=1)
+            gains.append(np.maximum(agreement, 0.0) ** 2 / np.maximum(own, 1e-9))
+        best = np.max(gains, axis=0)
+        best[list(but)] = -1.0
+        chosen = np.argsort(-best, kind="stable")[: min(count, len(best) - len(but))]
+        return chosen, zeros[np.argmax(gains, axis=0)[chosen]]
+
+    def _allowed(self, measured: Measured, model: Double) -> Double:
+        """Return the variance of a pattern around phases that are known, ``(points,)``."""
+        near = maximum_filter1d(model, self._nearby)
+        slope = np.gradient(model, self._drawer.axis)
+        return np.asarray(
+            measured.noise**2 + (MODEL_ERROR * model) ** 2 + (NEARBY_ERROR * near) ** 2 + (0.01 * slope) ** 2
+        )
+
+    def _fitted(self, measured: Measured, phases: tuple[Phase, ...], setting: Setting) -> _State:
+        fit = Weighing(measured, _variance(measured, FIT_ERROR)).fit(
+            np.stack([self._drawer.draw(phase, setting) for phase in phases])
+        )
+        return _State(phases, setting, fit, np.inf)
+
+    def _refined(self, measured: Measured, phases: Sequence[Phase], setting: Setting) -> _State:
+        weighing = Weighing(measured, _variance(measured, FIT_ERROR))
+        return _State(*refined(self._drawer, weighing, phases, setting, STIFFNESS))
+
+    def _named(self, measured: Measured, state: _State) -> Phases:
+        drawn = self._drawn(state)
+        area = state.fit.amounts * drawn.sum(axis=1)
+        kept = np.flatnonzero(area >= self.least_share * area.sum())
+        structures = np.array([state.phases[i].structure for i in kept], np.int64)
+        per_height = [self._drawer.volume(i, state.setting.width) for i in structures.tolist()]
+        volume = state.fit.amounts[kept] * np.array(per_height)
+        order = np.argsort(-volume, kind="stable")
+        weighing = Weighing(measured, _variance(measured, FIT_ERROR))
+        nothing = weighing.fit(drawn[:0]).misfit
+        return Phases(
+            tuple(structures[order].tolist()),
+            tuple((volume / volume.sum())[order].tolist()),
+            1.0 - state.fit.misfit / nothing if nothing else 0.0,
+            state.setting.zero,
+        )
 
 
-def _per_volume(library: StructureLibrary, modality: Modality, widths: Widths) -> Double:
-    """Return the volume of each phase that draws its pattern with a highest point of 1.
+def _variance(measured: Measured, error: float) -> Double:
+    return np.asarray(measured.noise**2 + (error * measured.values) ** 2)
 
-    The scattered intensity of a volume is its structure factors over the squared volume of the cell (Hill and
-    Howard, J. Appl. Cryst. 20, 1987, 467); patterns are drawn relative to their highest point.
-    """
-    assert modality.wavelengths is not None
-    axis = modality.grid.axis()
-    heights = [
-        scattered(one, axis, wavelengths=modality.wavelengths, widths=widths).max() for one in library.reflections
-    ]
-    return np.asarray(library.volume**2 / np.maximum(np.asarray(heights), 1e-12))
+
+def _greatest_window(values: Double, points: int) -> float:
+    """Return the greatest sum over so many neighbouring points."""
+    running = np.concatenate([[0.0], np.cumsum(values)])
+    return float((running[points:] - running[:-points]).max())
