@@ -136,6 +136,10 @@ class TransferConfig(Section):
     batch: int = Field(default=64, gt=0, description="spectra in one padded inference batch")
     accept_confidence: float = Field(default=0.7, ge=0, le=1)
     review_confidence: float = Field(default=0.4, ge=0, le=1)
+    materials_named: int = Field(default=3, ge=0, description="training materials that are named for each spectrum")
+    material_known: float = Field(
+        default=0.5, gt=0, lt=1, description="share of the samples that are believed to be of a training material"
+    )
     library_holds: float = Field(
         default=0.9, gt=0, lt=1, description="share of the samples whose structure a library is believed to hold"
     )

@@ -19,6 +19,7 @@ from spectroflow.models.generator import Generated, Generator
 from spectroflow.models.library import LibraryGenerator, PhaseFinder
 from spectroflow.models.library.ranking import best, require_linked
 from spectroflow.models.library.structures import StructureLibrary, require_wavelengths
+from spectroflow.models.naming import MaterialNamer
 from spectroflow.models.preprocess import prepare
 from spectroflow.storage import Location
 
@@ -72,6 +73,7 @@ class Maker:
     _generator: Generator | None = field(default=None, repr=False)
     _library: LibraryGenerator | None = field(default=None, repr=False)
     _finders: dict[str, PhaseFinder] = field(default_factory=dict, repr=False)
+    _namers: dict[str, MaterialNamer] = field(default_factory=dict, repr=False)
     _direction: tuple[str, str] | None = field(default=None, repr=False)
 
     def open(self) -> None:
@@ -99,21 +101,37 @@ class Maker:
             self._generator.forget_kernels()
             self._direction = (source, target)
         track, batch = self.knowledge.track, self.config.transfer.batch
+        facts = self._materials(values, valid, source)
         if self._library is None:
             made = self._generator.generate(
                 values, valid, lines, source, target, composition=composition, track=track, batch=batch
             )
-            return made, [{} for _ in values]
+            return made, facts
         found = self._library.generate(
             values, valid, lines, source, target, composition=composition, track=track, batch=batch
         )
-        facts: Facts = [
-            {"structures": named, "structure_in_library": round(float(present), 4)}
-            for named, present in zip(self._named(found.probability), found.present, strict=True)
-        ]
+        for row, (named, present) in enumerate(zip(self._named(found.probability), found.present, strict=True)):
+            facts[row] |= {"structures": named, "structure_in_library": round(float(present), 4)}
         for row, phases in enumerate(self._phases(values, valid, source)):
             facts[row] |= phases
         return found.generated, facts
+
+    def _materials(self, values: Float, valid: Bool, source: str) -> Facts:
+        """Return the training materials that each spectrum may be of; nothing where the model cannot tell."""
+        assert self._generator is not None
+        settings = self.config.transfer
+        if source not in self._generator.naming or not settings.materials_named:
+            return [{} for _ in values]
+        if source not in self._namers:
+            self._namers[source] = MaterialNamer(self._generator, source)
+        most, known = settings.materials_named, settings.material_known
+        return [
+            {
+                "materials": [{"name": name, "probability": round(p, 4)} for name, p in one.materials],
+                "material_known": round(one.known, 4),
+            }
+            for one in self._namers[source].name(values, valid, most=most, known=known, batch=settings.batch)
+        ]
 
     def _named(self, probability: npt.NDArray[np.float64]) -> list[Facts]:
         assert self._library is not None

@@ -18,6 +18,7 @@ from spectroflow.models.known import spectrum_blocks
 from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
 from spectroflow.models.model_format import BlendKey, MetricKey
+from spectroflow.models.naming import Naming
 from spectroflow.models.ranges import Range, find_ranges
 from spectroflow.models.training import Trained, build_network
 
@@ -65,6 +66,7 @@ def fit_generator(
                 _fit_direction(special, source, target)
         if special.blends:
             generator.specialists[kept] = special
+    generator.naming.update(_namings(generator, sorted({source for source, _ in wanted})))
     generator.card.update(
         {
             "data": describe(data),
@@ -73,6 +75,7 @@ def fit_generator(
             "parameters": sum(p.numel() for p in build_network(data.modalities, config).parameters()),
             "train": config.model_dump(mode="json"),
             "blends": _mean_weights(generator),
+            "naming": {name: dict(naming.figures) for name, naming in generator.naming.items()},
             "directions": [f"{s} to {t}" for s, t in wanted],
             "ranges": [
                 f"{kept.modality}: {kept.described(data.modalities[kept.modality])}" for kept in generator.specialists
@@ -93,6 +96,17 @@ def describe(data: TrainingData) -> dict[str, Any]:
         "pairs": {f"{s} to {t}": len(data.pairs(s, t)) for s, t in data.directions()},
         "digest": hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest(),
     }
+
+
+def _namings(generator: Generator, sources: Sequence[str]) -> dict[str, Naming]:
+    """Return how materials are named, of the modalities for which enough is known to learn it."""
+    data, found = generator.data, {}
+    for name in sources:
+        features, samples = generator.views.features(name), data.spectra[name].sample
+        naming = Naming.fit(features, data.material[name], samples, generator.config.seed)
+        if naming is not None:
+            found[name] = naming
+    return found
 
 
 def _ranges(data: TrainingData, sources: Sequence[str]) -> list[Range]:

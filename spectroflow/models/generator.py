@@ -35,6 +35,7 @@ from spectroflow.models.generated import Generated, Query, join
 from spectroflow.models.known import spectrum_blocks
 from spectroflow.models.metric import Blocks, Metric
 from spectroflow.models.model_format import BlendKey, MetricKey, generator_files, generator_parts
+from spectroflow.models.naming import Naming
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.ranges import Range, choose_range, cut_data, cut_query
 from spectroflow.models.vae import CrossModalVAE
@@ -61,11 +62,13 @@ class Generator:
         card: Mapping[str, Any],
         *,
         metrics: Mapping[MetricKey, Mapping[str, Metric]] | None = None,
+        naming: Mapping[str, Naming] | None = None,
         device: str = "cpu",
         views: Views | None = None,
     ) -> None:
         self.data, self.config, self.blends, self.card, self.device = data, config, dict(blends), dict(card), device
         self.metrics = {key: dict(value) for key, value in (metrics or {}).items()}
+        self.naming = dict(naming or {})
         self.networks = {name: network.to(device).eval() for name, network in networks.items()}
         self.folds = data.folds(config.folds, config.seed, config.split)
         self.specialists: dict[Range, Generator] = {}

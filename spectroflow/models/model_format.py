@@ -15,6 +15,7 @@ from spectroflow.models import checkpoint
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import SpectraOf, TrainingData
 from spectroflow.models.metric import Metric
+from spectroflow.models.naming import Naming
 from spectroflow.models.ranges import Range
 from spectroflow.models.training import build_network, plan_networks
 
@@ -41,6 +42,7 @@ def generator_files(generator: Generator) -> dict[str, bytes]:
             name: {"sample": table.sample, "label": table.label, "digest": table.digest, "formula": table.formula}
             for name, table in generator.data.spectra.items()
         },
+        "naming": {name: naming.settings() for name, naming in generator.naming.items()},
         "specialists": [
             {"modality": kept.modality, "first": kept.first, "last": kept.last, **_learned(special, tensors, number)}
             for number, (kept, special) in enumerate(generator.specialists.items())
@@ -77,6 +79,7 @@ def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str,
             _range(entry, modalities): _known(entry, tensors, number)
             for number, entry in enumerate(config.get("specialists", ()))
         }
+        naming = {name: Naming(**settings) for name, settings in config.get("naming", {}).items()}
         data = TrainingData.build(modalities, spectra)
     except (KeyError, TypeError, ValueError, RuntimeError, InvalidInput) as error:
         raise ModelError(
@@ -91,6 +94,7 @@ def generator_parts(files: Mapping[str, bytes], *, where: str = "") -> dict[str,
         "blends": blends,
         "card": card,
         "metrics": metrics,
+        "naming": naming,
         "specialists": specialists,
     }
 

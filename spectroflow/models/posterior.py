@@ -167,7 +167,7 @@ class Posterior:
         """Return ``(queries, m)`` from clues of that shape; clues that it never learned of are not heard."""
         heard = [name for name in sorted(self.sharpness) if name in clues]
         total = np.sum([self.sharpness[name] * clues[name].astype(np.float64) for name in heard], axis=0)
-        return _softmax(total)
+        return softmax(total)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def fit_posterior(cases: Sequence[Cases]) -> Posterior:
         sharpness = np.exp(logarithms)
         value, slope = 0.0, np.zeros(len(names))
         for case, stack in zip(cases, stacks, strict=True):
-            share = _softmax(stack @ sharpness.astype(np.float32))
+            share = softmax(stack @ sharpness.astype(np.float32))
             mixed = share @ case.gram
             length = np.sqrt(np.maximum((mixed * share).sum(axis=1), 1e-9))
             met = (share * case.gain).sum(axis=1)
@@ -235,6 +235,7 @@ def outline(spectra: Float) -> Float:
     return unit(np.sqrt(np.clip(spectra, 0.0, None)))
 
 
-def _softmax(values: npt.NDArray[Any]) -> Double:
-    powers = np.exp((values - values.max(axis=1, keepdims=True)).astype(np.float64))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
+def softmax(score: npt.NDArray[Any]) -> Double:
+    """Return ``exp(score)`` normalised over the last axis; minus infinity is impossible."""
+    raised = np.exp((score - score.max(axis=-1, keepdims=True)).astype(np.float64))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float64)

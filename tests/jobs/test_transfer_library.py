@@ -91,6 +91,8 @@ def test_patterns_are_simulated_and_name_their_structures(world: World, tmp_path
         assert all(each["name"].startswith("Syn") and each["formula"] for each in named)
         assert 0 <= row["metadata"]["structure_in_library"] <= 1
         assert "phases" not in row["metadata"]
+        assert row["metadata"]["materials"][0]["name"].startswith("Syn")
+        assert 0 <= row["metadata"]["materials"][0]["probability"] <= row["metadata"]["material_known"] <= 1
 
 
 def test_a_measured_pattern_names_the_right_structure_and_its_phases(world: World, tmp_path: Path) -> None:
@@ -100,9 +102,10 @@ def test_a_measured_pattern_names_the_right_structure_and_its_phases(world: Worl
     )
     rows = generated(out)
     first = [row["metadata"]["structures"][0]["name"] == row["label"] for row in rows]
-    phases = [row["metadata"]["phases"][0]["name"] == row["label"] for row in rows]
+    phases = [[each["name"] for each in row["metadata"]["phases"]] == [row["label"]] for row in rows]
     assert np.mean(first) > 0.9
     assert np.mean(phases) > 0.9
+    assert all(0 < row["metadata"]["phases_explain"] <= 1 for row in rows)
     assert all(sum(each["share"] for each in row["metadata"]["phases"]) == pytest.approx(1, abs=1e-3) for row in rows)
 
 

@@ -12,11 +12,12 @@ from spectroflow.models.blend import correlation
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
 from spectroflow.models.library import LibraryGenerator, Ranker, StructureLibrary, evaluate_library
-from spectroflow.models.library.diffraction import InstrumentFit, shifted, softmax
+from spectroflow.models.library.diffraction import InstrumentFit, shifted
 from spectroflow.models.library.evaluation import lookup
 from spectroflow.models.library.gate import fit_gate
 from spectroflow.models.library.ranking import draw_pool, fit_weights, training_query
 from spectroflow.models.library.structures import require_wavelengths
+from spectroflow.models.posterior import softmax
 from spectroflow.models.training import train_networks
 from tests.models.crystal_world import crystals, library, modalities, world
 

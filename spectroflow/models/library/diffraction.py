@@ -129,9 +129,3 @@ def spread(patterns: Float, probability: Double, mean: Float) -> Float:
     """Return one standard deviation per point of patterns weighted by probability about their mean."""
     second = probability @ patterns.astype(np.float64) ** 2
     return np.sqrt(np.maximum(second - mean.astype(np.float64) ** 2, 0.0)).astype(np.float32)
-
-
-def softmax(score: Double) -> Double:
-    """Return ``exp(score)`` normalised over the last axis; minus infinity is impossible."""
-    raised = np.exp(score - score.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))

@@ -20,6 +20,7 @@ from scipy.ndimage import maximum_filter1d
 
 from spectroflow.materials.powder import Widths
 from spectroflow.modality import Modality
+from spectroflow.models.features import unit
 from spectroflow.models.library.phase_fit import Drawer, Fit, Measured, Phase, Setting, Weighing, refined
 from spectroflow.models.library.structures import StructureLibrary
 
@@ -39,14 +40,13 @@ LEAST_NOISE = 2e-4  # of the highest point
 MODEL_ERROR = 0.2  # of a phase's own pattern
 NEARBY_ERROR = 0.25  # of its highest point within
 NEARBY = 0.65  # degrees 2-theta
-FIRST_GAIN = 50.0  # what the first phase must explain, in squares of the allowed error; noise alone reaches 20
+LEAST_LIKENESS = 0.38  # of the first phase; noise reaches 0.1, half of the patterns whose structure is missing 0.35
 FIRST_ERROR, FIRST_COUNTS = 0.1, 1e-3  # of the pattern, and of its variance, as long as no phase is known
 FIT_ERROR = 0.05  # of the pattern, while parameters are refined
 ONE_LINE = 0.8  # degrees 2-theta
 DISCOUNT = 0.7  # of what a single line says, in choosing among structures
 MUCH = 0.4  # of the misfit: so much may be a single line, as of grains that all lie on one face
-CANDIDATES = 8  # structures that are drawn at several strains in search of the first phase
-FINALISTS = 6  # structures that are looked at closely
+FINALISTS = 4  # structures that are looked at closely
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class PhaseFinder:
         self._drawer = Drawer(library, modality, widths)
         self._first_width = min(FIRST_WIDTH, len(widths) - 1)
         self._coarse = library.patterns(modality, COARSE)
-        self._squares = self._coarse**2
+        self._squares, self._roots = self._coarse**2, unit(np.sqrt(self._coarse))
         step = modality.grid.step
         self._nearby, self._line = (max(1, round(span / step)) for span in (NEARBY, ONE_LINE))
 
@@ -176,26 +176,35 @@ class PhaseFinder:
             yield state, evidence
 
     def _first(self, measured: Measured) -> _State | None:
-        """Return the one phase that explains most, every candidate refined before they are compared."""
+        """Return the one phase that is most like the pattern, every finalist refined before they are compared.
+
+        Two first looks name the finalists, by what a phase would explain and by likeness; which of them it is, is
+        decided by likeness. Phases that are still unknown spoil the first one, grains that lie on a face both.
+        """
         nothing = np.zeros((0, len(measured.values)))
         weighing = Weighing(measured, _variance(measured, FIRST_ERROR) + FIRST_COUNTS * measured.values)
         before = weighing.fit(nothing)
-        likely, zeros = self._likely(measured, weighing, before, ZEROS, CANDIDATES)
-        tried = []
-        for structure, zero in zip(likely.tolist(), zeros.tolist(), strict=True):
+        finalists: dict[int, float] = {}
+        for chosen, zeros in (self._likely(measured, weighing, before, ZEROS, FINALISTS), self._alike(measured)):
+            finalists |= dict(zip(chosen.tolist(), zeros.tolist(), strict=True))
+        states = []
+        for structure, zero in finalists.items():
+            starts = []
             for setting in (Setting(zero - 0.01, self._first_width), Setting(zero + 0.01, self._first_width)):
-                strains = STRAINS[::2]
-                gains = weighing.gains(nothing, self._drawer.draw_strained(structure, setting, strains))
-                phase = Phase(structure, float(strains[np.argmax(gains)]))
-                tried.append((-float(gains.max()), phase, setting))
-        finalists: dict[int, tuple[Phase, Setting]] = {}
-        for _, phase, setting in sorted(tried, key=lambda one: (one[0], one[1].structure)):
-            if len(finalists) < FINALISTS:
-                finalists.setdefault(phase.structure, (phase, setting))
-        states = [self._refined(measured, (phase,), setting) for phase, setting in finalists.values()]
-        state = min(states, key=lambda one: one.cost)
-        gain = before.misfit - weighing.fit(self._drawn(state)).misfit
-        return state if gain >= FIRST_GAIN else None
+                gains = weighing.gains(nothing, self._drawer.draw_strained(structure, setting, STRAINS))
+                starts.append((float(gains.max()), Phase(structure, float(STRAINS[np.argmax(gains)])), setting))
+            _, phase, setting = max(starts, key=lambda start: start[0])
+            states.append(self._refined(measured, (phase,), setting))
+        state = max(states, key=lambda one: _likeness(measured, one.fit))
+        return state if _likeness(measured, state.fit) >= LEAST_LIKENESS else None
+
+    def _alike(self, measured: Measured) -> tuple[Int, Double]:
+        """Return the structures whose patterns are most like the whole one, and their zero shifts."""
+        axis = self._drawer.axis
+        moved = np.stack([np.interp(axis + zero, axis, measured.values) for zero in ZEROS])
+        likeness = unit(np.sqrt(moved).astype(np.float32)) @ self._roots.T
+        chosen = np.argsort(-likeness.max(axis=0), kind="stable")[:FINALISTS]
+        return chosen, ZEROS[likeness.argmax(axis=0)[chosen]]
 
     def _further(self, measured: Measured, state: _State) -> tuple[tuple[Phase, ...] | None, Evidence]:
         """Return the phases with one more, and what speaks for it."""
@@ -292,6 +301,16 @@ class PhaseFinder:
             1.0 - state.fit.misfit / nothing if nothing else 0.0,
             state.setting.zero,
         )
+
+
+def _likeness(measured: Measured, fit: Fit) -> float:
+    """Return the correlation of a pattern and a model, of both the square roots.
+
+    Roots make weak lines count: which lines there are tells more than how strong texture made them.
+    """
+    above = np.where(measured.valid, np.sqrt(np.clip(measured.values - fit.background, 0.0, None)), 0.0)
+    own = np.where(measured.valid, np.sqrt(fit.model), 0.0)
+    return float((unit(above[None].astype(np.float32)) * unit(own[None].astype(np.float32))).sum())
 
 
 def _variance(measured: Measured, error: float) -> Double:

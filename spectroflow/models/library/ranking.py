@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 from spectroflow.errors import InvalidInput
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.library.agreement import Agreement
-from spectroflow.models.library.diffraction import softmax
 from spectroflow.models.library.structures import StructureLibrary
 from spectroflow.models.memory import material_weights
+from spectroflow.models.posterior import softmax
 
 Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
