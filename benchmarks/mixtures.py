@@ -22,6 +22,7 @@ from spectroflow.models.data import SpectraOf, TrainingData, spectra_of
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
 from spectroflow.models.library import LibraryGenerator, PhaseFinder, StructureLibrary
+from spectroflow.models.naming import MaterialNamer
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.training import train_networks
 from spectroflow.signal import resample
@@ -105,7 +106,8 @@ def generation(config: SimulateConfig, structures: StructureLibrary, quick: bool
         sets[f"{phases_}_phases"] = tuple(  # type: ignore[assignment]
             [simulate.mixture_spectrum(i, name, config) for i in chosen] for name in ("raman", "ir")
         )
-    model = LibraryGenerator(generator, structures)
+    model, namer = LibraryGenerator(generator, structures), MaterialNamer(generator, "raman")
+    labels = [simulate.material(config.seed, index).label for index in range(config.materials)]
     figures: dict[str, float] = {}
     for name, (sources, targets) in sets.items():
         values, valid = gridded(sources, modalities["raman"])
@@ -120,6 +122,12 @@ def generation(config: SimulateConfig, structures: StructureLibrary, quick: bool
         figures[f"raman_names_a_phase_{name}"] = float(
             np.mean([i in own for i, own in zip(likely, members, strict=True)])
         )
+        found = namer.name(values, valid, most=1, known=0.5)
+        told = [labels.index(one.materials[0][0]) for one in found]
+        figures[f"raman_names_a_material_{name}"] = float(
+            np.mean([i in own for i, own in zip(told, members, strict=True)])
+        )
+        figures[f"raman_material_known_{name}"] = float(np.mean([one.known for one in found]))
     return figures
 
 
