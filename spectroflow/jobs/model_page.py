@@ -58,7 +58,7 @@ def model_sections(
         sections += [library_section(told) for told in protocols.values() if "library" in told]
         sections += [experiments_section(told) for told in protocols.values() if "experiments" in told]
         sections += _cases(model, protocols, archive, options)
-    sections.append(Section("Training", [_data_table(card), _training_table(card)]))
+    sections.append(Section("Training", [_data_table(card), *_naming_tables(card), _training_table(card)]))
     return headline(protocols), sections
 
 
@@ -206,6 +206,22 @@ def _data_table(card: Mapping[str, Any]) -> Table:
     rows.append(["materials", data["materials"]])
     columns = [Column("What it has learned from"), Column("Number", numeric=True)]
     return Table("Training data", columns, rows, source=f"card.json, digest {data['digest']}")
+
+
+def _naming_tables(card: Mapping[str, Any]) -> list[Table]:
+    """Return how well materials are named, where the model names any."""
+    rows: list[list[Any]] = [
+        [name, int(f["materials"]), Value(f["named_right"]), Value(f["unknown_told"])]
+        for name, f in sorted(card.get("naming", {}).items())
+    ]
+    columns = [
+        Column("Spectra"),
+        Column("Materials with another sample", numeric=True),
+        Column("Of these named right", numeric=True),
+        Column("Left out, and told as unknown", numeric=True),
+    ]
+    text = "Training spectra, asked for without their sample and without their material."
+    return [Table("Names of materials", columns, rows, source="card.json", text=text)] if rows else []
 
 
 def _training_table(card: Mapping[str, Any]) -> Table:
