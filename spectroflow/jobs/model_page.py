@@ -58,7 +58,7 @@ def model_sections(
         sections += [library_section(told) for told in protocols.values() if "library" in told]
         sections += [experiments_section(told) for told in protocols.values() if "experiments" in told]
         sections += _cases(model, protocols, archive, options)
-    sections.append(Section("Training", [_data_table(card), *_naming_tables(card), _training_table(card)]))
+    sections.append(Section("Training", [_data_table(card), *naming_tables(card), _training_table(card)]))
     return headline(protocols), sections
 
 
@@ -208,8 +208,8 @@ def _data_table(card: Mapping[str, Any]) -> Table:
     return Table("Training data", columns, rows, source=f"card.json, digest {data['digest']}")
 
 
-def _naming_tables(card: Mapping[str, Any]) -> list[Table]:
-    """Return how well materials are named, where the model names any."""
+def naming_tables(card: Mapping[str, Any]) -> list[Table]:
+    """Return how well materials are named and which labels are in doubt, where the model names any."""
     rows: list[list[Any]] = [
         [name, int(f["materials"]), Value(f["named_right"]), Value(f["unknown_told"])]
         for name, f in sorted(card.get("naming", {}).items())
@@ -221,7 +221,28 @@ def _naming_tables(card: Mapping[str, Any]) -> list[Table]:
         Column("Left out, and told as unknown", numeric=True),
     ]
     text = "Training spectra, asked for without their sample and without their material."
-    return [Table("Names of materials", columns, rows, source="card.json", text=text)] if rows else []
+    named = Table("Names of materials", columns, rows, source="card.json", text=text)
+    return [table for table in (named, _doubt_table(card)) if table.rows]
+
+
+def _doubt_table(card: Mapping[str, Any]) -> Table:
+    rows: list[list[Any]] = [
+        [name, one["sample"], one["label"], one["looks_like"], Value(one["probability"])]
+        for name, found in sorted(card.get("doubts", {}).items())
+        for one in found
+    ]
+    columns = [
+        Column("Spectra"),
+        Column("Sample"),
+        Column("Label"),
+        Column("Looks like"),
+        Column("Probability", numeric=True),
+    ]
+    text = (
+        "By other samples these training spectra are of another material: mixed up, altered, or not to be told apart "
+        "by such spectra."
+    )
+    return Table("Labels in doubt", columns, rows, source="card.json", text=text)
 
 
 def _training_table(card: Mapping[str, Any]) -> Table:

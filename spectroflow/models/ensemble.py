@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spectroflow.config import TrainConfig
 from spectroflow.models.blend import Blend
 from spectroflow.models.data import TrainingData
+from spectroflow.models.doubt import doubts
 from spectroflow.models.features import TRACKS
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.known import spectrum_blocks
@@ -23,6 +24,8 @@ from spectroflow.models.ranges import Range, find_ranges
 from spectroflow.models.training import Trained, build_network
 
 Float = npt.NDArray[np.float32]
+
+MOST_DOUBTS = 100  # labels of a modality that the card lists
 
 
 def fit_generator(
@@ -76,6 +79,7 @@ def fit_generator(
             "train": config.model_dump(mode="json"),
             "blends": _mean_weights(generator),
             "naming": {name: dict(naming.figures) for name, naming in generator.naming.items()},
+            "doubts": {name: _doubts(generator, name) for name in generator.naming},
             "directions": [f"{s} to {t}" for s, t in wanted],
             "ranges": [
                 f"{kept.modality}: {kept.described(data.modalities[kept.modality])}" for kept in generator.specialists
@@ -107,6 +111,22 @@ def _namings(generator: Generator, sources: Sequence[str]) -> dict[str, Naming]:
         if naming is not None:
             found[name] = naming
     return found
+
+
+def _doubts(generator: Generator, name: str) -> list[dict[str, Any]]:
+    """Return the training spectra of a modality whose label is in doubt, as the card tells of them."""
+    data, table = generator.data, generator.data.spectra[name]
+    found = doubts(generator.naming[name], generator.views.features(name), data.material[name], table.sample)
+    return [
+        {
+            "sample": table.sample[doubt.row],
+            "label": table.label[doubt.row],
+            "looks_like": data.materials[doubt.material],
+            "probability": round(doubt.probability, 4),
+            "digest": table.digest[doubt.row],
+        }
+        for doubt in found[:MOST_DOUBTS]
+    ]
 
 
 def _ranges(data: TrainingData, sources: Sequence[str]) -> list[Range]:

@@ -106,11 +106,8 @@ class Naming:
         """
         table = ByMaterial(material)
         rows = _cases(material, len(table.names), seed)
-        samples = np.unique([name or f"\0{row}" for row, name in enumerate(sample)], return_inverse=True)[1]
-        own_sample = samples[rows][:, None] == samples
-        likeness = np.stack(
-            [table.best(np.where(own_sample, _NEVER, features[k][rows] @ features[k].T)) for k in CLUE_KINDS], axis=2
-        )
+        others = likeness_to_others(features, table, sample, rows)
+        likeness = np.stack([others[kind] for kind in CLUE_KINDS], axis=2)
         own = np.searchsorted(table.names, material[rows])
         at = np.arange(len(rows))
         seen = likeness[at, own, 0] > _NEVER / 2
@@ -133,6 +130,18 @@ class Naming:
             "unknown_told": round(float(refused @ _shares(own)), 4),
         }
         return cls(naming.sharpness, naming.none, figures)
+
+
+def likeness_to_others(
+    features: Mapping[str, Float], table: ByMaterial, sample: Sequence[str], rows: Int
+) -> dict[str, Float]:
+    """Return how like some of the spectra are to each material, by spectra of other samples, ``{view: (rows, m)}``.
+
+    A material without any other sample cannot be it: its likeness is a great negative number.
+    """
+    samples = np.unique([name or f"\0{row}" for row, name in enumerate(sample)], return_inverse=True)[1]
+    own = samples[rows][:, None] == samples
+    return {kind: table.best(np.where(own, _NEVER, features[kind][rows] @ features[kind].T)) for kind in CLUE_KINDS}
 
 
 @dataclass(frozen=True, slots=True)

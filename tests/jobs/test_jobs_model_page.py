@@ -8,7 +8,7 @@ import pytest
 
 from spectroflow.jobs.library_figures import library_lines
 from spectroflow.jobs.model_extras import experiments_section, library_section
-from spectroflow.jobs.model_page import card_facts, headline
+from spectroflow.jobs.model_page import card_facts, headline, naming_tables
 from spectroflow.report import Page, render_page
 
 
@@ -48,6 +48,18 @@ def test_parts_of_an_axis_with_a_specialist_are_named_where_there_are_some() -> 
     named = card_facts({**card, "ranges": ["ir: 400 to 700 cm-1"]})
     assert [fact.label for fact in named if fact.label not in labels] == ["parts of an axis with a specialist"]
     assert "ir: 400 to 700 cm-1" in [fact.value for fact in named]
+
+
+def test_names_and_doubtful_labels_have_a_table_where_there_are_some() -> None:
+    assert naming_tables({}) == []
+    naming = {"raman": {"materials": 12.0, "named_right": 0.9, "unknown_told": 0.8}}
+    assert [table.title for table in naming_tables({"naming": naming, "doubts": {"raman": []}})] == [
+        "Names of materials"
+    ]
+    doubt = {"sample": "R1", "label": "Borax", "looks_like": "Tincalconite", "probability": 0.9, "digest": "ab"}
+    tables = naming_tables({"naming": naming, "doubts": {"raman": [doubt]}})
+    assert [table.title for table in tables] == ["Names of materials", "Labels in doubt"]
+    assert tables[1].rows[0][:4] == ["raman", "R1", "Borax", "Tincalconite"]
 
 
 def test_a_model_without_evaluation_says_so() -> None:

@@ -1,0 +1,42 @@
+"""Labels that spectra contradict: those that were planted, and no others."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectroflow.models.doubt import doubts
+from spectroflow.models.naming import Naming
+from tests.models.test_models_naming import spectra
+
+
+@given(seed=st.integers(0, 30), noise=st.floats(0.05, 0.3))
+def test_a_sample_under_a_wrong_label_is_found_and_no_other(seed: int, noise: float) -> None:
+    features, material, sample = spectra(25, 3, noise, seed)
+    labelled = material.copy()
+    labelled[:2] = 7  # both spectra of the first sample of material 0
+    naming = Naming.fit(features, labelled, sample, 0)
+    assert naming is not None
+    found = doubts(naming, features, labelled, sample)
+    assert [(sample[doubt.row], doubt.material) for doubt in found] == [("s0", 0)]
+    assert found[0].probability >= 0.8
+
+
+def test_a_material_with_a_single_sample_may_look_like_another_one() -> None:
+    """No sample can vouch for its label, but one contradicts it."""
+    features, material, sample = spectra(25, 3, 0.1)
+    labelled = material.copy()
+    labelled[:2] = 25
+    naming = Naming.fit(features, labelled, sample, 0)
+    assert naming is not None
+    assert [(sample[d.row], d.material) for d in doubts(naming, features, labelled, sample)] == [("s0", 0)]
+
+
+def test_spectra_that_are_new_are_not_in_doubt() -> None:
+    features, material, sample = spectra(25, 2, 0.1)
+    alone = np.append(material, 25)
+    more = {kind: np.vstack([value, -value.mean(axis=0)]) for kind, value in features.items()}
+    naming = Naming.fit(features, material, sample, 0)
+    assert naming is not None
+    assert doubts(naming, more, alone, [*sample, "new"]) == []
