@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import numpy as np
@@ -94,6 +95,13 @@ def test_a_model_keeps_how_it_names() -> None:
     again = Generator.from_files(model.files())
     assert again.naming == model.naming
     assert model.card["naming"]["raman"] == model.naming["raman"].figures
+
+
+def test_a_model_that_knows_nothing_of_names_still_opens() -> None:
+    files = generator().files()
+    config = json.loads(files["config.json"])
+    del config["naming"]
+    assert Generator.from_files({**files, "config.json": json.dumps(config).encode()}).naming == {}
 
 
 def test_spectra_are_named_one_by_one() -> None:

@@ -117,6 +117,13 @@ def test_noise_and_nothing_are_no_phase() -> None:
     assert finder().find(values.astype(np.float32)) == [Phases((), (), 0.0, 0.0)] * 9
 
 
+def test_small_libraries_name_what_they_hold() -> None:
+    pattern = mixed([(HALITE, 0.6), (CAESIUM, 0.4)])[None].astype(np.float32)
+    for rows, named_rows in (([], ()), ([HALITE], (0,)), ([CAESIUM, HALITE], (1, 0))):
+        few = PhaseFinder(structures().take(np.array(rows, np.int64)), XRD)
+        assert few.find(pattern)[0].structures == named_rows
+
+
 def test_what_was_not_measured_counts_neither_for_nor_against() -> None:
     pattern = noisy(mixed([(HALITE, 0.6), (CAESIUM, 0.4)]), 0.002)
     valid = XRD.grid.axis() < 0.6 * XRD.grid.stop

@@ -1,12 +1,14 @@
 """The phases of a mixture: which known structures, in which shares, a powder pattern consists of.
 
 Phases are added one by one, each the one that explains most of what the others leave, and every time zero shift,
-widths and strains are refined. Two things keep what is left from being taken for another phase:
+widths and strains are refined. Three things keep what is left from being taken for another phase:
 
 - A model of a phase is never exact: grains lie on their faces, lines have other shapes. So a pattern may differ from
   the model by a share of the phases found so far, and by a share of their strongest point nearby. What stands on the
   shoulders of strong lines counts little, what stands where nothing was expected counts in full.
-- No single line vouches for a phase: without the half degree that speaks most for it, the rest must still do so.
+- No single line vouches for a phase, unless it is much of what is left: without the 0.8 degrees that speak most for
+  it, the rest must still do so.
+- The first phase must be like the pattern, or none is named.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ STIFFNESS = 1.5e-4  # a strain of this size costs as much as the misfit of one p
 LEAST_NOISE = 2e-4  # of the highest point
 MODEL_ERROR = 0.2  # of a phase's own pattern
 NEARBY_ERROR = 0.25  # of its highest point within
-NEARBY = 0.65  # degrees 2-theta
+NEARBY = 0.65  # degrees 2-theta, to both sides together
+POSITION_ERROR = 0.01  # degrees 2-theta
 LEAST_LIKENESS = 0.38  # of the first phase; noise reaches 0.1, half of the patterns whose structure is missing 0.35
 FIRST_ERROR, FIRST_COUNTS = 0.1, 1e-3  # of the pattern, and of its variance, as long as no phase is known
 FIT_ERROR = 0.05  # of the pattern, while parameters are refined
@@ -195,8 +198,8 @@ class PhaseFinder:
                 starts.append((float(gains.max()), Phase(structure, float(STRAINS[np.argmax(gains)])), setting))
             _, phase, setting = max(starts, key=lambda start: start[0])
             states.append(self._refined(measured, (phase,), setting))
-        state = max(states, key=lambda one: _likeness(measured, one.fit))
-        return state if _likeness(measured, state.fit) >= LEAST_LIKENESS else None
+        alike = [state for state in states if _likeness(measured, state.fit) >= LEAST_LIKENESS]
+        return max(alike, key=lambda state: _likeness(measured, state.fit), default=None)
 
     def _alike(self, measured: Measured) -> tuple[Int, Double]:
         """Return the structures whose patterns are most like the whole one, and their zero shifts."""
@@ -272,7 +275,7 @@ class PhaseFinder:
         near = maximum_filter1d(model, self._nearby)
         slope = np.gradient(model, self._drawer.axis)
         return np.asarray(
-            measured.noise**2 + (MODEL_ERROR * model) ** 2 + (NEARBY_ERROR * near) ** 2 + (0.01 * slope) ** 2
+            measured.noise**2 + (MODEL_ERROR * model) ** 2 + (NEARBY_ERROR * near) ** 2 + (POSITION_ERROR * slope) ** 2
         )
 
     def _fitted(self, measured: Measured, phases: tuple[Phase, ...], setting: Setting) -> _State:
