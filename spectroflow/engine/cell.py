@@ -129,10 +129,11 @@ class Cell:
 def _live(pipe: Connection, workshop: Workshop) -> None:
     """Do tasks until the parent is gone."""
     workshop.processor.setup()
-    pipe.send(True)
+    answer: object = True
     while True:
         try:
+            pipe.send(answer)
             task: Task = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(carry_out(workshop, task))
+        answer = carry_out(workshop, task)

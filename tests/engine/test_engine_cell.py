@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from engine_work import Numbers, content, expected_rows
 
 from spectroflow.engine import ExecuteOptions, Ledger, all_failures, execute, run_folder
+from spectroflow.engine.cell import _live
 from spectroflow.engine.faults import VARIABLE
 from spectroflow.storage import Location
 
@@ -97,3 +99,9 @@ def test_a_note_that_vanishes_while_it_is_read_is_another_drivers(tmp_path, name
     # Listed, but not there when it is opened.
     os.symlink(tmp_path / "nowhere", tmp_path / "runs" / place.name / "begun" / name)
     assert execute(numbers.plan(), numbers, root, **once).rows == expected_rows(61)
+
+
+def test_a_process_of_its_own_ends_without_a_word_when_its_driver_is_gone():
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    _live(theirs, SimpleNamespace(processor=Numbers(3)))
