@@ -27,6 +27,9 @@ PLATEAU_HEIGHT = 20.0
 PADDING = 4
 #: No measured spectrum has less noise than this share of its range; what has less was computed.
 LEAST_NOISE = 1e-4
+#: What was computed is described to this share of its range: asked for more, a fit follows what its own first steps
+#: leave over, in lines that nobody put there.
+COMPUTED_NOISE = 1e-3
 
 AUTO, FROM_COUNTS, FROM_DIFFERENCES = 0, 1, 2
 
@@ -219,9 +222,9 @@ def prepare(axis: Array, intensity: Array, sigma: Array, mode: int) -> tuple[Arr
             # Most neighbours are equal: rounded data, whose noise is at least that of rounding.
             noise = rounding_step(y) / np.sqrt(12.0)
         flags |= SIGMA_ESTIMATED
-    least = LEAST_NOISE * middle_range(y) if sigma.size == 0 else 0.0
-    if not (noise > max(least, 1e-9) and np.isfinite(noise)):
-        noise = max(least, 1e-6)
+    spread = middle_range(y) if sigma.size == 0 else 0.0
+    if not (noise > max(LEAST_NOISE * spread, 1e-9) and np.isfinite(noise)):
+        noise = max(COMPUTED_NOISE * spread, 1e-6)
         flags |= NO_NOISE
     weight = np.ones(n)
     if s.size > 0:
