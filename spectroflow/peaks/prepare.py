@@ -25,9 +25,9 @@ PLATEAU = 4
 PLATEAU_HEIGHT = 20.0
 #: This many zeros in a row at an end are padding.
 PADDING = 4
-#: No measured spectrum has less noise than this share of its range; what has less was computed.
+#: No detector has less noise than this share of the range; a spectrum with less was computed, or smoothed.
 LEAST_NOISE = 1e-4
-#: What was computed is described to this share of its range: asked for more, a fit follows what its own first steps
+#: Such a spectrum is described to this share of its range: asked for more, a fit follows what its own first steps
 #: leave over, in lines that nobody put there.
 COMPUTED_NOISE = 1e-3
 
