@@ -21,8 +21,9 @@ from spectroflow.config import SimulateConfig
 from spectroflow.modality import builtin
 from spectroflow.models.data import TrainingData, spectra_of
 from spectroflow.models.evaluation import calibration_error, macro_mean
-from spectroflow.models.features import spectrum_features, unit
-from spectroflow.models.naming import ByMaterial, Naming
+from spectroflow.models.features import CLUE_KINDS, spectrum_features, unit
+from spectroflow.models.naming import ByMaterial, Naming, Others
+from spectroflow.models.steady import Steady, shown_enough
 from spectroflow.models.views import Views
 
 Float = npt.NDArray[np.float32]
@@ -60,13 +61,19 @@ def measure(quick: bool) -> dict[str, float]:
         return {}
     data, more = found
     features = Views(data).features(SOURCE)
-    naming = Naming.fit(features, data.material[SOURCE], data.spectra[SOURCE].sample, seed=0)
+    stored = data.spectra[SOURCE]
+    whole = shown_enough(stored.valid, np.arange(len(stored)))
+    naming = Naming.fit(Others(features, data.material[SOURCE], stored.sample, whole), seed=0)
     assert naming is not None
     tell("names")
     table = ByMaterial(data.material[SOURCE])
     asked = further(data, more, table)
-    seen = spectrum_features(asked.values, data.modalities[SOURCE], tuple(naming.sharpness))
-    likeness = {kind: table.best(seen[kind] @ features[kind].T) for kind in naming.sharpness}
+    seen = spectrum_features(asked.values, data.modalities[SOURCE], CLUE_KINDS)
+    similar = {kind: seen[kind] @ features[kind].T for kind in CLUE_KINDS}
+    steady = Steady.fit(features, data.material[SOURCE], whole)
+    if steady is not None:
+        similar |= steady.similarity(similar)
+    likeness = {kind: table.best(value) for kind, value in similar.items()}
     probability = naming.probability(likeness, 0.5)
     figures = {
         "spectra": float(len(asked.place)),
@@ -76,9 +83,8 @@ def measure(quick: bool) -> dict[str, float]:
         "calibration_error": calibration(probability, asked),
         "unknown_told": told(probability, asked),
     }
-    stored = data.spectra[SOURCE].values
     for name, centre in (("cosine", False), ("pearson", True)):
-        found = table.best(unit(asked.values, centre=centre) @ unit(stored, centre=centre).T)
+        found = table.best(unit(asked.values, centre=centre) @ unit(stored.values, centre=centre).T)
         figures |= judged(name, found, found.max(axis=1), asked)
     return figures
 

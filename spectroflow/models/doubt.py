@@ -6,16 +6,12 @@ spectra that nobody can tell apart. Whichever it is, whoever keeps the archive w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from spectroflow.models.naming import ByMaterial, Naming, likeness_to_others
-
-Float = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
+from spectroflow.models.naming import Naming, Others
 
 LEAST = 0.8  # probability of the other material
 _AT_ONCE = 256  # spectra
@@ -40,23 +36,21 @@ class Doubt:
     probability: float
 
 
-def doubts(naming: Naming, features: Mapping[str, Float], material: Int, sample: Sequence[str]) -> list[Doubt]:
+def doubts(naming: Naming, others: Others, sample: Sequence[str]) -> list[Doubt]:
     """Return the spectra whose label other samples contradict, the surest first; of each sample the surest one.
 
     Parameters
     ----------
-    features
-        ``{view: (n, points)}``
-    material, sample
-        ``(n,)``; a spectrum without a sample name is a sample of its own.
+    sample
+        ``(n,)`` names, empty where a spectrum is a sample of its own.
     """
-    table = ByMaterial(material)
+    material = others.material
     found: dict[tuple[str, int], Doubt] = {}
     for start in range(0, len(material), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(material)))
-        probability = naming.probability(likeness_to_others(features, table, sample, rows), 0.5)[:, :-1]
+        probability = naming.probability(others.likeness(rows), 0.5)[:, :-1]
         for row, place in zip(rows.tolist(), probability.argmax(axis=1).tolist(), strict=True):
-            other, sure = int(table.names[place]), float(probability[row - start, place])
+            other, sure = int(others.table.names[place]), float(probability[row - start, place])
             if other == material[row] or sure < LEAST:
                 continue
             key = (sample[row] or f"\0{row}", other)

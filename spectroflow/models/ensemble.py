@@ -19,8 +19,9 @@ from spectroflow.models.known import spectrum_blocks
 from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
 from spectroflow.models.model_format import BlendKey, MetricKey
-from spectroflow.models.naming import Naming
+from spectroflow.models.naming import Naming, Others
 from spectroflow.models.ranges import Range, find_ranges
+from spectroflow.models.steady import shown_enough
 from spectroflow.models.training import Trained, build_network
 
 Float = npt.NDArray[np.float32]
@@ -69,7 +70,7 @@ def fit_generator(
                 _fit_direction(special, source, target)
         if special.blends:
             generator.specialists[kept] = special
-    generator.naming.update(_namings(generator, sorted({source for source, _ in wanted})))
+    in_doubt = {name: _name(generator, name) for name in sorted({source for source, _ in wanted})}
     generator.card.update(
         {
             "data": describe(data),
@@ -79,7 +80,7 @@ def fit_generator(
             "train": config.model_dump(mode="json"),
             "blends": _mean_weights(generator),
             "naming": {name: dict(naming.figures) for name, naming in generator.naming.items()},
-            "doubts": {name: _doubts(generator, name) for name in generator.naming},
+            "doubts": {name: in_doubt[name] for name in generator.naming},
             "directions": [f"{s} to {t}" for s, t in wanted],
             "ranges": [
                 f"{kept.modality}: {kept.described(data.modalities[kept.modality])}" for kept in generator.specialists
@@ -102,21 +103,18 @@ def describe(data: TrainingData) -> dict[str, Any]:
     }
 
 
-def _namings(generator: Generator, sources: Sequence[str]) -> dict[str, Naming]:
-    """Return how materials are named, of the modalities for which enough is known to learn it."""
-    data, found = generator.data, {}
-    for name in sources:
-        features, samples = generator.views.features(name), data.spectra[name].sample
-        naming = Naming.fit(features, data.material[name], samples, generator.config.seed)
-        if naming is not None:
-            found[name] = naming
-    return found
+def _name(generator: Generator, name: str) -> list[dict[str, Any]]:
+    """Learn to name the materials of a modality, and return the training spectra whose label is in doubt, for the card.
 
-
-def _doubts(generator: Generator, name: str) -> list[dict[str, Any]]:
-    """Return the training spectra of a modality whose label is in doubt, as the card tells of them."""
+    Where too little is known to learn it, no label is.
+    """
     data, table = generator.data, generator.data.spectra[name]
-    found = doubts(generator.naming[name], generator.views.features(name), data.material[name], table.sample)
+    shown = shown_enough(table.valid, np.flatnonzero(table.valid.any(axis=1)))
+    others = Others(generator.views.features(name), data.material[name], table.sample, shown)
+    naming = Naming.fit(others, generator.config.seed)
+    if naming is None:
+        return []
+    generator.naming[name] = naming
     return [
         {
             "sample": table.sample[doubt.row],
@@ -125,7 +123,7 @@ def _doubts(generator: Generator, name: str) -> list[dict[str, Any]]:
             "probability": round(doubt.probability, 4),
             "digest": table.digest[doubt.row],
         }
-        for doubt in found[:MOST_DOUBTS]
+        for doubt in doubts(naming, others, table.sample)[:MOST_DOUBTS]
     ]
 
 

@@ -46,6 +46,7 @@ from spectroflow.models.metric import STEPS, Blocks, Metric
 from spectroflow.models.posterior import Posterior, Prototypes, Shown, outline
 from spectroflow.models.reader import CompositionReader
 from spectroflow.models.regression import MetricRegression, unit_targets
+from spectroflow.models.steady import Steady
 from spectroflow.models.taught import Taught
 
 Float = npt.NDArray[np.float32]
@@ -117,6 +118,7 @@ class KernelExperts:
     targets: Memory
     taught: Taught
     reader: CompositionReader | None
+    steady: Steady | None
     ridge: baselines.KernelRidge
     views: dict[str, baselines.KernelRidge]
     learned: dict[str, MetricRegression]
@@ -129,6 +131,7 @@ class KernelExperts:
         memory: Memory,
         targets: Memory,
         reader: CompositionReader | None,
+        steady: Steady | None,
         candidates: Int,
         metrics: Mapping[str, Metric] | None = None,
         groups: tuple[Int, Int] | None = None,
@@ -141,6 +144,8 @@ class KernelExperts:
         ----------
         reader
             Fitted on the same folds; None where too few compositions are known.
+        steady
+            Learned from the same folds; None where too few materials have two spectra.
         candidates
             Rows of the source modality that may be looked at, paired or not.
         metrics
@@ -180,7 +185,7 @@ class KernelExperts:
             np.arange(len(targets) + len(taught.rows)) < len(targets),
         )
         prototypes = Prototypes.of(bank.source_material[rows], bank.source_composition[rows], shown)
-        return cls(bank, memory, targets, taught, reader, ridge, views, learned, prototypes)
+        return cls(bank, memory, targets, taught, reader, steady, ridge, views, learned, prototypes)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -211,6 +216,9 @@ class KernelExperts:
         for kind in KINDS:
             found[kind] = self.views[kind].predict(baselines.laplacian_kernel(own[kind], LAPLACE_GAMMA))
         clues = {kind: self.prototypes.best(own[kind]) for kind in CLUE_KINDS}
+        if self.steady is not None:
+            steady = self.steady.similarity(similar, rows)
+            clues |= {kind: self.prototypes.best(value) for kind, value in steady.items()}
         read: tuple[Blocks, ...] = ()
         if self.reader is not None:
             reading = self.reader.read(similar)

@@ -17,6 +17,7 @@ from spectroflow.models.memory import build_memory, build_targets
 from spectroflow.models.metric import Metric
 from spectroflow.models.model_format import MetricKey
 from spectroflow.models.reader import CompositionReader
+from spectroflow.models.steady import Steady, shown_enough
 from spectroflow.models.views import Views
 
 Int = npt.NDArray[np.int64]
@@ -48,6 +49,7 @@ class FittedExperts:
         self._data, self._views, self._config, self._folds, self._metrics = data, views, config, folds, metrics
         self._experts: dict[tuple[tuple[int, ...], str, str], KernelExperts] = {}
         self._readers: dict[tuple[tuple[int, ...], str], CompositionReader | None] = {}
+        self._steady: dict[tuple[tuple[int, ...], str], Steady | None] = {}
         self._groups: dict[str, Int] = {}
 
     def of(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
@@ -67,6 +69,7 @@ class FittedExperts:
         """Free their memory."""
         self._experts.clear()
         self._readers.clear()
+        self._steady.clear()
 
     def _fit(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
         data, views = self._data, self._views
@@ -95,6 +98,7 @@ class FittedExperts:
             memory,
             targets,
             self._reader(without, source),
+            self.steady(without, source),
             rows[source],
             self._metrics.get((without[0], source, target)) if len(without) == 1 else None,
             (self._group(source)[memory.rows], self._group(target)[targets.rows]),
@@ -111,6 +115,14 @@ class FittedExperts:
                 self._views.features(source), feature, self._group(source), self._allowed(without, source)
             )
         return self._readers[key]
+
+    def steady(self, without: tuple[int, ...], source: str) -> Steady | None:
+        """Return what differs between spectra of one material, learned from all folds but some."""
+        key = (without, source)
+        if key not in self._steady:
+            rows = shown_enough(self._data.spectra[source].valid, self._allowed(without, source))
+            self._steady[key] = Steady.fit(self._views.features(source), self._data.material[source], rows)
+        return self._steady[key]
 
     def _allowed(self, without: tuple[int, ...], name: str) -> Int:
         seen = self._data.spectra[name].valid.any(axis=1)

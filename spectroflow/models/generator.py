@@ -38,6 +38,7 @@ from spectroflow.models.model_format import BlendKey, MetricKey, generator_files
 from spectroflow.models.naming import Naming
 from spectroflow.models.preprocess import prepare
 from spectroflow.models.ranges import Range, choose_range, cut_data, cut_query
+from spectroflow.models.steady import Steady
 from spectroflow.models.vae import CrossModalVAE
 from spectroflow.models.views import Views
 
@@ -121,6 +122,10 @@ class Generator:
     def kernels(self, without: tuple[int, ...], source: str, target: str) -> KernelExperts:
         """Return the kernel experts fitted on all folds but some; fitted when first asked for."""
         return self._fitted.of(without, source, target)
+
+    def steady(self, source: str) -> Steady | None:
+        """Return what differs between spectra of one material, learned from all folds."""
+        return self._fitted.steady((), source)
 
     def forget_kernels(self) -> None:
         """Free the memory of the kernel experts; they are fitted again when asked for."""

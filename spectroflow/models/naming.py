@@ -3,10 +3,11 @@
     P(material | spectrum)  =  softmax over materials and "none of them" of  sum over views  sharpness * likeness
 
 The likeness to a material is that of its nearest spectrum, in the views that experts have of spectra
-(``features.py``). ``posterior.py`` asks a similar question for another purpose: which materials a *target* is like,
-which unknown minerals have answers to as well. Here a name is wrong unless it is the right one, so sharpness, and the
-score of "none of them", are learned for that: every training spectrum is asked for twice, once without the other
-spectra of its sample, and once without its material, when none is right. Both kinds of cases count alike.
+(``features.py``), some of them also without what differs within materials (``steady.py``). ``posterior.py`` asks a
+similar question for another purpose: which materials a *target* is like, which unknown minerals have answers to as
+well. Here a name is wrong unless it is the right one, so sharpness, and the score of "none of them", are learned for
+that: every training spectrum is asked for twice, once without the other spectra of its sample, and once without its
+material, when none is right. Both kinds of cases count alike.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from spectroflow.models.generated import Query
 from spectroflow.models.memory import few_of_each, material_weights
 from spectroflow.models.posterior import softmax
 from spectroflow.models.preprocess import prepare
+from spectroflow.models.steady import STEADY_KINDS, Steady
 
 if TYPE_CHECKING:
     from spectroflow.models.generator import Generator
@@ -34,6 +36,7 @@ Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
+PARTS = 5  # of the materials, for learning what differs within the others
 LEAST_CASES = 10  # materials with two samples, or there is nothing to learn from
 MOST_SCORES = 1_000_000  # cases times materials
 FIRST, FIRST_NONE = 5.0, 15.0
@@ -68,7 +71,7 @@ class Naming:
     figures
         What it did on the cases that it was learned from: ``materials`` with another sample, the share of them that
         was named right (``named_right``), and of materials that were left out the share that was taken for none of
-        the others (``unknown_told``). Eight numbers were fitted to these cases.
+        the others (``unknown_told``). A number for each view, and one more, were fitted to these cases.
     """
 
     sharpness: Mapping[str, float]
@@ -94,20 +97,12 @@ class Naming:
         return softmax(np.hstack([score, none]))
 
     @classmethod
-    def fit(cls, features: Mapping[str, Float], material: Int, sample: Sequence[str], seed: int) -> Naming | None:
-        """Learn from training spectra; None where too few materials have a second sample.
-
-        Parameters
-        ----------
-        features
-            ``{view: (n, points)}``
-        material, sample
-            ``(n,)``; a spectrum without a sample name is a sample of its own.
-        """
-        table = ByMaterial(material)
+    def fit(cls, others: Others, seed: int) -> Naming | None:
+        """Learn from training spectra; None where too few materials have a second sample."""
+        table, material = others.table, others.material
         rows = _cases(material, len(table.names), seed)
-        others = likeness_to_others(features, table, sample, rows)
-        likeness = np.stack([others[kind] for kind in CLUE_KINDS], axis=2)
+        found = others.likeness(rows)
+        kinds, likeness = tuple(found), np.stack(list(found.values()), axis=2)
         own = np.searchsorted(table.names, material[rows])
         at = np.arange(len(rows))
         seen = likeness[at, own, 0] > _NEVER / 2
@@ -119,9 +114,9 @@ class Naming:
         right = np.concatenate([own[seen], np.full(len(rows), len(table.names))])
         groups = (own[seen], own)
         weight = np.concatenate([_shares(group) for group in groups])
-        found = _fitted(cases, right, weight)
-        naming = cls(dict(zip(CLUE_KINDS, found[:-1].tolist(), strict=True)), float(found[-1]), {})
-        told = naming.probability({kind: cases[:, :, k] for k, kind in enumerate(CLUE_KINDS)}, 0.5)
+        *sharpness, none = _fitted(cases, right, weight).tolist()
+        naming = cls(dict(zip(kinds, sharpness, strict=True)), none, {})
+        told = naming.probability({kind: cases[:, :, k] for k, kind in enumerate(kinds)}, 0.5)
         named = told[:, :-1].argmax(axis=1)[: seen.sum()] == own[seen]
         refused = told.argmax(axis=1)[seen.sum() :] == len(table.names)
         figures = {
@@ -132,16 +127,47 @@ class Naming:
         return cls(naming.sharpness, naming.none, figures)
 
 
-def likeness_to_others(
-    features: Mapping[str, Float], table: ByMaterial, sample: Sequence[str], rows: Int
-) -> dict[str, Float]:
-    """Return how like some of the spectra are to each material, by spectra of other samples, ``{view: (rows, m)}``.
+class Others:
+    """Training spectra of a modality, asked for as if they had just come in.
 
-    A material without any other sample cannot be it: its likeness is a great negative number.
+    What differs within materials is learned without the material that is asked for, too.
+
+    Parameters
+    ----------
+    features
+        ``{view: (n, points)}``
+    material, sample
+        ``(n,)``; a spectrum without a sample name is a sample of its own.
+    shown
+        Rows from which it is learned what differs within materials; None for all.
     """
-    samples = np.unique([name or f"\0{row}" for row, name in enumerate(sample)], return_inverse=True)[1]
-    own = samples[rows][:, None] == samples
-    return {kind: table.best(np.where(own, _NEVER, features[kind][rows] @ features[kind].T)) for kind in CLUE_KINDS}
+
+    def __init__(
+        self, features: Mapping[str, Float], material: Int, sample: Sequence[str], shown: Int | None = None
+    ) -> None:
+        self.material, self.table = material, ByMaterial(material)
+        self._features = features
+        self._samples = np.unique([name or f"\0{row}" for row, name in enumerate(sample)], return_inverse=True)[1]
+        self._part = np.searchsorted(self.table.names, material) % PARTS
+        rows = np.arange(len(material)) if shown is None else shown
+        parts = [Steady.fit(features, material, rows[self._part[rows] != part]) for part in range(PARTS)]
+        self._steady = [part for part in parts if part is not None]
+
+    def likeness(self, rows: Int) -> dict[str, Float]:
+        """Return how like some of the spectra are to each material, by spectra of other samples, ``{view: (rows, m)}``.
+
+        A material without any other sample cannot be it: its likeness is a great negative number.
+        """
+        similar = {kind: self._features[kind][rows] @ self._features[kind].T for kind in CLUE_KINDS}
+        if len(self._steady) == PARTS:
+            for kind in STEADY_KINDS:
+                similar[kind] = np.zeros_like(similar[STEADY_KINDS[kind]])
+            for number, steady in enumerate(self._steady):
+                asked = np.flatnonzero(self._part[rows] == number)
+                for kind, value in steady.similarity({k: v[asked] for k, v in similar.items()}).items():
+                    similar[kind][asked] = value
+        own = self._samples[rows][:, None] == self._samples
+        return {kind: self.table.best(np.where(own, _NEVER, value)) for kind, value in similar.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +193,8 @@ class MaterialNamer:
         self._generator, self._source = generator, source
         self._naming = generator.naming[source]
         self._table = ByMaterial(generator.data.material[source])
+        learned = not STEADY_KINDS.keys().isdisjoint(self._naming.sharpness)
+        self._steady = generator.steady(source) if learned else None
 
     def name(self, values: Float, valid: Bool, *, most: int, known: float, batch: int = 64) -> list[Named]:
         """Name the likeliest materials of spectra.
@@ -197,7 +225,10 @@ class MaterialNamer:
         nothing = np.full((batch, len(ELEMENTS)), np.nan, np.float32)
         lines = np.zeros((batch, 0, 4), np.float32)
         query = Query(ready, measured, lines, self._source, self._source, nothing, "spectrum")
-        likeness = {kind: self._table.best(value) for kind, value in generator.similarity(query).items()}
+        similar = generator.similarity(query)
+        if self._steady is not None:
+            similar |= self._steady.similarity(similar)
+        likeness = {kind: self._table.best(value) for kind, value in similar.items()}
         return self._naming.probability(likeness, known)[:count]
 
     def _named(self, probability: Double, most: int) -> Named:

@@ -15,7 +15,8 @@ from spectroflow.config import TrainConfig
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.features import CLUE_KINDS
 from spectroflow.models.generator import Generator
-from spectroflow.models.naming import ByMaterial, MaterialNamer, Naming
+from spectroflow.models.naming import ByMaterial, MaterialNamer, Naming, Others
+from spectroflow.models.steady import STEADY_KINDS, Steady
 from spectroflow.models.training import train_networks
 from tests.models.crystal_world import world
 
@@ -44,7 +45,7 @@ def generator() -> Generator:
 
 @given(noise=st.floats(0.05, 0.4), seed=st.integers(0, 20))
 def test_what_is_distinct_is_named_and_what_is_new_is_not(noise: float, seed: int) -> None:
-    naming = Naming.fit(*spectra(20, 3, noise, seed), seed=0)
+    naming = Naming.fit(Others(*spectra(20, 3, noise, seed)), seed=0)
     assert naming is not None
     assert naming.figures["materials"] == 20
     assert naming.figures["named_right"] > 0.95
@@ -56,12 +57,16 @@ def test_probabilities_are_as_often_right_as_they_say() -> None:
     features, material, sample = spectra(80, 3, 0.9, seed=3)
     train = np.flatnonzero(np.arange(len(material)) // 2 % 3 > 0)  # of each material two samples
     known = train[material[train] < 60]
-    naming = Naming.fit({k: v[known] for k, v in features.items()}, material[known], [sample[i] for i in known], 0)
+    own = {k: v[known] for k, v in features.items()}
+    naming = Naming.fit(Others(own, material[known], [sample[i] for i in known]), 0)
+    steady = Steady.fit(own, material[known], np.arange(len(known)))
     assert naming is not None
+    assert steady is not None
     asked = np.setdiff1d(np.arange(len(material)), train)
     asked = np.concatenate([asked[material[asked] < 60], np.tile(asked[material[asked] >= 60], 3)])
     table = ByMaterial(material[known])
-    likeness = {k: table.best(v[asked] @ v[known].T) for k, v in features.items()}
+    similar = {k: v[asked] @ v[known].T for k, v in features.items()}
+    likeness = {k: table.best(v) for k, v in (similar | steady.similarity(similar)).items()}
     told = naming.probability(likeness, 0.5)
     right = told[:, :-1].argmax(axis=1) == material[asked]
     said = told[:, :-1].max(axis=1)
@@ -72,15 +77,17 @@ def test_probabilities_are_as_often_right_as_they_say() -> None:
 
 def test_siblings_of_the_same_sample_do_not_vouch() -> None:
     features, material, sample = spectra(30, 1, 0.1)
-    assert Naming.fit(features, material, sample, 0) is None
-    assert Naming.fit(features, material, [""] * len(sample), 0) is not None  # then they are samples of their own
+    assert Naming.fit(Others(features, material, sample), 0) is None
+    assert (
+        Naming.fit(Others(features, material, [""] * len(sample)), 0) is not None
+    )  # then they are samples of their own
 
 
 @given(st.lists(st.floats(0.01, 0.99), min_size=2, max_size=2, unique=True).map(sorted))
 def test_what_is_believed_beforehand_moves_what_is_said(beliefs: list[float]) -> None:
-    naming = Naming.fit(*spectra(20, 2, 0.5), seed=0)
+    naming = Naming.fit(Others(*spectra(20, 2, 0.5)), seed=0)
     assert naming is not None
-    likeness = dict.fromkeys(CLUE_KINDS, np.linspace(0, 1, 40, dtype=np.float32).reshape(2, 20))
+    likeness = dict.fromkeys((*CLUE_KINDS, *STEADY_KINDS), np.linspace(0, 1, 40, dtype=np.float32).reshape(2, 20))
     low, high = (naming.probability(likeness, belief) for belief in beliefs)
     assert low.sum(axis=1) == pytest.approx(np.ones(2))
     assert (low[:, -1] >= high[:, -1]).all()
