@@ -41,6 +41,7 @@ LEAST_CASES = 10  # materials with two samples, or there is nothing to learn fro
 MOST_SCORES = 1_000_000  # cases times materials
 FIRST, FIRST_NONE = 5.0, 15.0
 SHRINKAGE = 1e-6  # of squared sharpness
+PRECISION = 1e-12  # at the usual 2e-9 the search may stop at a single short step, far from the end
 _NEVER = -1e9
 
 
@@ -270,4 +271,4 @@ def _fitted(cases: Float, right: Int, weight: Double) -> Double:
 
     first = np.append(np.full(views, FIRST), FIRST_NONE)
     bounds = [(0.0, None)] * views + [(None, None)]
-    return np.asarray(minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B").x)
+    return np.asarray(minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": PRECISION}).x)
