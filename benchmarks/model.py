@@ -1,10 +1,13 @@
 """The generator: how good it is for minerals it has never seen, beside what it must beat, and what training costs.
 
+    python -m benchmarks.model [--quick] [--json] [--only pack|further]... [--with FILE]...
+
 In full on the RRUFF pack that ``SPECTROFLOW_TEST_DATA`` names; with ``--quick`` on a simulated archive, whose
 figures say nothing about real minerals and are therefore not judged. All figures are means over materials, of
-five folds; ``docs/evaluation.md`` says what each protocol and track means. Keys that end in ``_further`` are of a
-generator that learned from further Raman spectra without a partner, too, asked for the same pairs. A folder named by
-``SPECTROFLOW_BENCH_WORK`` keeps archive, models and tables, so that an interrupted run is continued.
+five folds; ``docs/evaluation.md`` says what each protocol and track means. The part ``further``, keys that end in
+``_further``, is of a generator that learned from further Raman spectra without a partner, too, asked for the same
+pairs. A folder named by ``SPECTROFLOW_BENCH_WORK`` keeps archive, models and tables, so that an interrupted run is
+continued.
 """
 
 from __future__ import annotations
@@ -59,17 +62,18 @@ GOALS = {
 }
 
 
+NOTHING = "Real spectra are needed: set SPECTROFLOW_TEST_DATA."
 PROTOCOLS = ("species", "sample")
 """Those that goals speak of; ``spectroflow evaluate --protocol paper`` on the same model takes one more training."""
 
 
-def measure(quick: bool) -> tuple[dict[str, float], str]:
-    """Return all figures and the tables of the evaluation."""
+def pack(quick: bool) -> tuple[dict[str, float], str]:
+    """Return the figures of the RRUFF pack, or of the simulated archive, and the tables of the evaluation."""
     chosen = options(quick)
     with work_folder("model") as folder:
         archive = archive_with_lines(folder, quick, chosen)
         if archive is None:
-            return {}, "Real spectra are needed: set SPECTROFLOW_TEST_DATA."
+            return {}, NOTHING
         model = folder / ("small-model" if quick else "model")
         tell("train")
         pairs = [("raman", "ir"), ("ir", "raman"), ("xrd", "ir")] if quick else []
@@ -82,15 +86,31 @@ def measure(quick: bool) -> tuple[dict[str, float], str]:
         library = None if quick else known_structures(folder, chosen)
         tell("evaluate")
         judged, protocols = judge(model, archive, PROTOCOLS, library, chosen)
-        figures |= judged
         told = tables(protocols)
-        if not quick:
-            more, protocols = with_further(folder / "further", library, chosen)
-            figures |= {f"{key}_further": value for key, value in more.items()}
-            if protocols:
-                told += "\n\n# Trained with the further Raman spectra, too\n\n" + tables(protocols)
         (folder / "tables.md").write_text(told)
-    return figures, told
+        return figures | judged, told
+
+
+def further(quick: bool) -> tuple[dict[str, float], str]:
+    """Return what a generator reaches on the same pairs that learned from further Raman spectra, too.
+
+    Nothing where it is to be quick.
+    """
+    if quick:
+        return {}, ""
+    chosen = options(quick)
+    with work_folder("model") as folder:
+        place = folder / "further"
+        archive = archive_with_lines(place, quick, chosen, (PACK, FURTHER))
+        if archive is None:
+            return {}, NOTHING
+        tell("train with further spectra")
+        train(str(archive), str(place / "model"), options=chosen)
+        tell("evaluate")
+        figures, protocols = judge(place / "model", archive, ("species",), known_structures(folder, chosen), chosen)
+        told = "# Trained with the further Raman spectra, too\n\n" + tables(protocols)
+        (place / "tables.md").write_text(told)
+        return {f"{key}_further": value for key, value in figures.items()}, told
 
 
 def judge(
@@ -104,20 +124,6 @@ def judge(
         protocols |= told["protocols"]
         figures |= with_structures(told.get("library", {}))
     return figures | accuracy(protocols), protocols
-
-
-def with_further(folder: Path, library: str | None, chosen: JobOptions) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return what a generator reaches on the same pairs that learned from further Raman spectra, too.
-
-    Nothing where there are no such spectra.
-    """
-    archive = archive_with_lines(folder, False, chosen, (PACK, FURTHER))
-    if archive is None:
-        return {}, {}
-    tell("train with further spectra")
-    train(str(archive), str(folder / "model"), options=chosen)
-    tell("evaluate")
-    return judge(folder / "model", archive, ("species",), library, chosen)
 
 
 def accuracy(protocols: Mapping[str, Any]) -> dict[str, float]:
@@ -171,4 +177,4 @@ def put(figures: dict[str, float], key: str, value: float | None) -> None:
 
 
 if __name__ == "__main__":
-    presenting.main("model", measure, GOALS, GOALS)
+    presenting.in_parts("model", {"pack": pack, "further": further}, GOALS, GOALS)
