@@ -22,7 +22,8 @@ from spectroflow.modality import builtin
 from spectroflow.models.data import TrainingData, spectra_of
 from spectroflow.models.evaluation import calibration_error, macro_mean
 from spectroflow.models.features import CLUE_KINDS, spectrum_features, unit
-from spectroflow.models.naming import ByMaterial, Naming, Others
+from spectroflow.models.likeness import ByMaterial, Others
+from spectroflow.models.naming import Naming
 from spectroflow.models.steady import Steady, shown_enough
 from spectroflow.models.views import Views
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectroflow.models.naming import Naming, Others
+from spectroflow.models.likeness import Others
+from spectroflow.models.naming import Naming
 
 LEAST = 0.8  # probability of the other material
 _AT_ONCE = 256  # spectra

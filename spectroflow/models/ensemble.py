@@ -16,10 +16,11 @@ from spectroflow.models.doubt import doubts
 from spectroflow.models.features import TRACKS
 from spectroflow.models.generator import Generator, Query
 from spectroflow.models.known import spectrum_blocks
+from spectroflow.models.likeness import Others
 from spectroflow.models.member import Heard, fit_member, known_materials
 from spectroflow.models.metric import Metric
 from spectroflow.models.model_format import BlendKey, MetricKey
-from spectroflow.models.naming import Naming, Others
+from spectroflow.models.naming import Naming
 from spectroflow.models.ranges import Range, find_ranges
 from spectroflow.models.steady import shown_enough
 from spectroflow.models.training import Trained, build_network

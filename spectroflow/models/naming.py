@@ -12,7 +12,7 @@ material, when none is right. Both kinds of cases count alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,12 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from spectroflow.materials.composition import ELEMENTS
-from spectroflow.models.features import CLUE_KINDS
 from spectroflow.models.generated import Query
+from spectroflow.models.likeness import NEVER, ByMaterial, Others
 from spectroflow.models.memory import few_of_each, material_weights
 from spectroflow.models.posterior import softmax
 from spectroflow.models.preprocess import prepare
-from spectroflow.models.steady import STEADY_KINDS, Steady
+from spectroflow.models.steady import STEADY_KINDS
 
 if TYPE_CHECKING:
     from spectroflow.models.generator import Generator
@@ -36,27 +36,11 @@ Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Int = npt.NDArray[np.int64]
 
-PARTS = 5  # of the materials, for learning what differs within the others
 LEAST_CASES = 10  # materials with two samples, or there is nothing to learn from
 MOST_SCORES = 1_000_000  # cases times materials
 FIRST, FIRST_NONE = 5.0, 15.0
 SHRINKAGE = 1e-6  # of squared sharpness
 PRECISION = 1e-12  # at the usual 2e-9 the search may stop at a single short step, far from the end
-_NEVER = -1e9
-
-
-class ByMaterial:
-    """Rows of a modality, sorted by material."""
-
-    def __init__(self, material: Int) -> None:
-        self._order = np.argsort(material, kind="stable")
-        self.names, self._start = np.unique(material[self._order], return_index=True)
-
-    def best(self, similarity: Float) -> Float:
-        """Return the greatest similarity over the rows of each material, ``(queries, rows) -> (queries, m)``."""
-        if not len(self.names):
-            return np.zeros((len(similarity), 0), np.float32)
-        return np.asarray(np.maximum.reduceat(similarity[:, self._order], self._start, axis=1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -106,11 +90,11 @@ class Naming:
         kinds, likeness = tuple(found), np.stack(list(found.values()), axis=2)
         own = np.searchsorted(table.names, material[rows])
         at = np.arange(len(rows))
-        seen = likeness[at, own, 0] > _NEVER / 2
+        seen = likeness[at, own, 0] > NEVER / 2
         if len(np.unique(own[seen])) < LEAST_CASES:
             return None
         unknown = likeness.copy()
-        unknown[at, own] = _NEVER
+        unknown[at, own] = NEVER
         cases = np.concatenate([likeness[seen], unknown])
         right = np.concatenate([own[seen], np.full(len(rows), len(table.names))])
         groups = (own[seen], own)
@@ -126,49 +110,6 @@ class Naming:
             "unknown_told": round(float(refused @ _shares(own)), 4),
         }
         return cls(naming.sharpness, naming.none, figures)
-
-
-class Others:
-    """Training spectra of a modality, asked for as if they had just come in.
-
-    What differs within materials is learned without the material that is asked for, too.
-
-    Parameters
-    ----------
-    features
-        ``{view: (n, points)}``
-    material, sample
-        ``(n,)``; a spectrum without a sample name is a sample of its own.
-    shown
-        Rows from which it is learned what differs within materials; None for all.
-    """
-
-    def __init__(
-        self, features: Mapping[str, Float], material: Int, sample: Sequence[str], shown: Int | None = None
-    ) -> None:
-        self.material, self.table = material, ByMaterial(material)
-        self._features = features
-        self._samples = np.unique([name or f"\0{row}" for row, name in enumerate(sample)], return_inverse=True)[1]
-        self._part = np.searchsorted(self.table.names, material) % PARTS
-        rows = np.arange(len(material)) if shown is None else shown
-        parts = [Steady.fit(features, material, rows[self._part[rows] != part]) for part in range(PARTS)]
-        self._steady = [part for part in parts if part is not None]
-
-    def likeness(self, rows: Int) -> dict[str, Float]:
-        """Return how like some of the spectra are to each material, by spectra of other samples, ``{view: (rows, m)}``.
-
-        A material without any other sample cannot be it: its likeness is a great negative number.
-        """
-        similar = {kind: self._features[kind][rows] @ self._features[kind].T for kind in CLUE_KINDS}
-        if len(self._steady) == PARTS:
-            for kind in STEADY_KINDS:
-                similar[kind] = np.zeros_like(similar[STEADY_KINDS[kind]])
-            for number, steady in enumerate(self._steady):
-                asked = np.flatnonzero(self._part[rows] == number)
-                for kind, value in steady.similarity({k: v[asked] for k, v in similar.items()}).items():
-                    similar[kind][asked] = value
-        own = self._samples[rows][:, None] == self._samples
-        return {kind: self.table.best(np.where(own, _NEVER, value)) for kind, value in similar.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +196,12 @@ def _shares(group: Int) -> Double:
 def _fitted(cases: Float, right: Int, weight: Double) -> Double:
     """Return the sharpness of each view and the score of none of them under which the right names are likeliest."""
     count, materials, views = cases.shape
-    possible = cases[:, :, 0] > _NEVER / 2
+    possible = cases[:, :, 0] > NEVER / 2
     flat = np.where(possible[:, :, None], cases, 0.0).reshape(-1, views)
     at = np.arange(count)
 
     def loss(candidate: Double) -> tuple[float, Double]:
-        score = np.where(possible, (flat @ candidate[:-1]).reshape(count, materials), _NEVER)
+        score = np.where(possible, (flat @ candidate[:-1]).reshape(count, materials), NEVER)
         share = softmax(np.hstack([score, np.full((count, 1), candidate[-1])]))
         value = -float(weight @ np.log(np.maximum(share[at, right], 1e-300)))
         share[at, right] -= 1.0

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectroflow.models.doubt import doubts
-from spectroflow.models.naming import Naming, Others
+from spectroflow.models.likeness import Others
+from spectroflow.models.naming import Naming
 from tests.models.test_models_naming import spectra
 
 

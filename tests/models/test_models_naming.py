@@ -15,7 +15,8 @@ from spectroflow.config import TrainConfig
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.features import CLUE_KINDS
 from spectroflow.models.generator import Generator
-from spectroflow.models.naming import ByMaterial, MaterialNamer, Naming, Others
+from spectroflow.models.likeness import ByMaterial, Others
+from spectroflow.models.naming import MaterialNamer, Naming
 from spectroflow.models.steady import STEADY_KINDS, Steady
 from spectroflow.models.training import train_networks
 from tests.models.crystal_world import world
