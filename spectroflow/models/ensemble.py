@@ -71,7 +71,7 @@ def fit_generator(
                 _fit_direction(special, source, target)
         if special.blends:
             generator.specialists[kept] = special
-    in_doubt = {name: _name(generator, name) for name in sorted({source for source, _ in wanted})}
+    in_doubt = {name: _learn_names(generator, name) for name in sorted({source for source, _ in wanted})}
     generator.card.update(
         {
             "data": describe(data),
@@ -104,7 +104,7 @@ def describe(data: TrainingData) -> dict[str, Any]:
     }
 
 
-def _name(generator: Generator, name: str) -> list[dict[str, Any]]:
+def _learn_names(generator: Generator, name: str) -> list[dict[str, Any]]:
     """Learn to name the materials of a modality, and return the training spectra whose label is in doubt, for the card.
 
     Where too little is known to learn it, no label is.
