@@ -148,8 +148,12 @@ class TestSpikes:
 
 
 class TestNormalise:
+    # In thousandths: of differences near the last bit, or of subnormal numbers, scaling itself keeps nothing.
     @settings(max_examples=50, deadline=None)
-    @given(arrays(np.float64, st.integers(3, 40), elements=st.floats(-1e3, 1e3)), st.floats(1e-3, 1e3))
+    @given(
+        arrays(np.float64, st.integers(3, 40), elements=st.floats(-1e3, 1e3).map(lambda v: round(v, 3))),
+        st.floats(1e-3, 1e3),
+    )
     def test_scale_is_removed(self, y: np.ndarray, scale: float) -> None:
         for method in ("max", "area", "vector", "minmax", "snv"):
             if method == "max" and y.max() <= 0:
