@@ -40,7 +40,7 @@ LEAST_CASES = 10  # materials with two samples, or there is nothing to learn fro
 MOST_SCORES = 1_000_000  # cases times materials
 FIRST, FIRST_NONE = 5.0, 15.0
 SHRINKAGE = 1e-6  # of squared sharpness
-PRECISION = 1e-12  # at the usual 2e-9 the search may stop at a single short step, far from the end
+PRECISION, STEPS = 1e-12, 500
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,10 @@ def _shares(group: Int) -> Double:
 
 
 def _fitted(cases: Float, right: Int, weight: Double) -> Double:
-    """Return the sharpness of each view and the score of none of them under which the right names are likeliest."""
+    """Return the sharpness of each view and the score of none of them under which the right names are likeliest.
+
+    The loss is convex, of about ten numbers. L-BFGS-B gets stuck where many of them reach their bound at once.
+    """
     count, materials, views = cases.shape
     possible = cases[:, :, 0] > NEVER / 2
     flat = np.where(possible[:, :, None], cases, 0.0).reshape(-1, views)
@@ -212,4 +215,5 @@ def _fitted(cases: Float, right: Int, weight: Double) -> Double:
 
     first = np.append(np.full(views, FIRST), FIRST_NONE)
     bounds = [(0.0, None)] * views + [(None, None)]
-    return np.asarray(minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": PRECISION}).x)
+    options = {"ftol": PRECISION, "maxiter": STEPS}
+    return np.asarray(minimize(loss, first, jac=True, bounds=bounds, method="SLSQP", options=options).x)
