@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,26 @@ def simulated(tmp_path_factory: pytest.TempPathFactory, inline: JobOptions) -> P
     folder = tmp_path_factory.mktemp("simulated") / "archive"
     simulate(str(folder), form="archive", options=inline)
     fit(str(folder), options=inline)
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path, inline: JobOptions) -> Path:
+    """Simulated files of several modalities with a manifest, 24 that can be read and 5 that cannot."""
+    from spectroflow.jobs.simulate import simulate
+
+    folder = tmp_path / "files"
+    broken = load(
+        None,
+        [
+            "archive.shard_rows=8",
+            "archive.chunk_rows=4",
+            "simulate.materials=4",
+            "simulate.samples=2",
+            "simulate.broken=5",
+        ],
+    )
+    simulate(str(folder), form="files", options=replace(inline, config=broken))
     return folder
 
 
