@@ -63,9 +63,8 @@ def reconstruct(generator: Generator, modality: str, batch: int = 64) -> tuple[d
 def _decoded(generator: Generator, modality: str, table: SpectraOf, rows: Int, fold: int) -> Float:
     unknown = np.full((len(rows), generator.data.composition[modality].shape[1]), np.nan, np.float32)
     query = Query(table.values[rows], table.valid[rows], table.lines[rows], modality, modality, unknown, "spectrum")
-    decoded, _ = generator.network_predictions(query)
-    blind = [values for name, values in decoded.items() if str(fold) in name.split("-")]
-    return np.asarray(np.mean(blind, axis=0), np.float32)
+    decoded, _ = generator.network_predictions(query, (fold,))
+    return np.asarray(np.mean(list(decoded.values()), axis=0), np.float32)
 
 
 def classify(

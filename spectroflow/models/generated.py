@@ -43,6 +43,17 @@ class Generated:
     lines: Float
     experts: dict[str, Float] = field(default_factory=dict)
 
+    def take(self, rows: Int) -> Generated:
+        """Return some of the rows."""
+        return Generated(
+            self.intensity[rows],
+            self.uncertainty[rows],
+            self.confidence[rows],
+            self.latent[rows],
+            self.lines[rows],
+            {name: value[rows] for name, value in self.experts.items()},
+        )
+
     def where(self, rows: Bool, other: Generated) -> Generated:
         """Return this for some rows, and another one for the rest; of the experts those that both have."""
         slots = max(self.lines.shape[1], other.lines.shape[1])

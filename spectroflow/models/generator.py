@@ -270,7 +270,7 @@ class Generator:
         told = np.isfinite(query.composition[:, 0])
         for member in range(self.config.folds):
             opinion = self.member_opinion(query, (member,), similar, decoded, blocks)
-            nets = [decoded[name] for name in decoded if member in _without(name)]
+            nets = [decoded[name] for name in self._blind_networks((member,))]
             spread = np.std(nets, axis=0) / np.sqrt(len(nets))
             answer = Answer.of(opinion, self.blends[member, source, target, "spectrum"], spread)
             if told.any() and query.track != "spectrum":
@@ -313,23 +313,29 @@ class Generator:
         kernels = self.kernels(without, query.source, query.target)
         blocks = blocks or spectrum_blocks(query.values, self.modalities[query.source])
         opinion = kernels.predict(similar, blocks, query.composition, query.track)
-        blind = [value for name, value in decoded.items() if set(without) <= set(_without(name))]
+        blind = [decoded[name] for name in self._blind_networks(without)]
         opinion.predictions["vae"] = np.mean(blind, axis=0, dtype=np.float32)
         return opinion
 
     @torch.no_grad()
-    def network_predictions(self, query: Query) -> tuple[dict[str, Float], dict[str, Float]]:
-        """Return what every network decodes, ``{network: (n, points)}``, and its latent means."""
+    def network_predictions(
+        self, query: Query, without: tuple[int, ...] = ()
+    ) -> tuple[dict[str, Float], dict[str, Float]]:
+        """Return what the networks that never saw some folds decode, ``{network: (n, points)}``, and latent means."""
         arrays = [query.values, query.valid, query.lines]
         if query.track != "spectrum":
             arrays.append(composition_features(query.composition, query.track))
         inputs = [torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32, device=self.device) for a in arrays]
         decoded, latents = {}, {}
-        for name, network in self.networks.items():
+        for name in self._blind_networks(without):
+            network = self.networks[name]
             posterior = network.posterior(query.source, *inputs)
             latents[name] = posterior.mean.float().cpu().numpy()
             decoded[name] = network.decode(query.target, posterior.mean).cpu().numpy()
         return decoded, latents
+
+    def _blind_networks(self, without: tuple[int, ...]) -> list[str]:
+        return [name for name in self.networks if set(without) <= set(_without(name))]
 
     def _check(self, values: Float, valid: Bool, source: str, target: str, track: str) -> None:
         if (source, target) not in self.directions:

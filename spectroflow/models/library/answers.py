@@ -115,7 +115,7 @@ class Answerer:
     def _heard(self, query: Query, without: tuple[int, ...]) -> tuple[dict[str, Float], Float | None]:
         """Return the experts of the generator, and its blend of them where it has one for the track."""
         similar = self.generator.similarity(query)
-        decoded, _ = self.generator.network_predictions(query)
+        decoded, _ = self.generator.network_predictions(query, without)
         opinion = self.generator.member_opinion(query, without, similar, decoded)
         blend = self.generator.blends.get((without[0], query.source, query.target, query.track))
         if blend is None:

@@ -168,9 +168,10 @@ class LibraryGenerator:
             known[:] = composition
         slots = np.zeros((len(values), 0, 4), np.float32) if lines is None else lines[..., :4]
         pieces = []
+        # Every member that speaks for a row of a batch answers all of it, so rows with the same member go together.
+        order = np.argsort([who[0] for who in members], kind="stable").astype(np.int64)
         for start in range(0, max(len(values), 1), batch):
-            rows = slice(start, min(start + batch, len(values)))
-            count = rows.stop - rows.start
+            rows = order[start : start + batch]
             measured = _padded(valid[rows], batch, False)
             ready = _padded(values[rows], batch, 0.0)
             query = Query(
@@ -183,11 +184,11 @@ class LibraryGenerator:
                 track,
             )
             speaks = np.zeros((batch, self.generator.config.folds), bool)
-            for row, who in enumerate(members[rows]):
-                speaks[row, list(who)] = True
+            for place, row in enumerate(rows.tolist()):
+                speaks[place, list(members[row])] = True
             shut = None if excluded is None else _padded(excluded[rows], batch, False)
-            pieces.append(_cut(self._one_batch(query, speaks, shut), count))
-        return _join(pieces)
+            pieces.append(_take(self._one_batch(query, speaks, shut), np.arange(len(rows))))
+        return _take(_join(pieces), np.argsort(order))
 
     def _one_batch(self, query: Query, speaks: Bool, excluded: Bool | None) -> Identified:
         share = (speaks / np.maximum(speaks.sum(axis=1, keepdims=True), 1)).T
@@ -245,7 +246,7 @@ class LibraryGenerator:
             )
         used, at = np.unique(pairs[:, 0], return_inverse=True)
         query = replace(training_query(self.generator, source, rows[used], track), target=target)
-        here, gone = (self._inner_answers(member, query, rows[used], _take(r, used)) for r in (ranking, without))
+        here, gone = (self._inner_answers(member, query, rows[used], r.take(used)) for r in (ranking, without))
         measured = data.spectra[target].values[pairs[:, 1]]
         valid = data.spectra[target].valid[pairs[:, 1]]
         experts = fit_blend(
@@ -282,7 +283,7 @@ class LibraryGenerator:
         parts: list[tuple[Int, Answers]] = []
         for inner in sorted(set(fold.tolist())):
             at = np.flatnonzero(fold == inner)
-            parts.append((at, self.answerer.answers(query.take(at), _take(ranking, at), (member, inner))))
+            parts.append((at, self.answerer.answers(query.take(at), ranking.take(at), (member, inner))))
         order = np.argsort(np.concatenate([at for at, _ in parts]), kind="stable")
         names = list(parts[0][1].experts)
         plain, between, evidence = (
@@ -293,23 +294,14 @@ class LibraryGenerator:
         return Answers(experts, plain, between, evidence)
 
 
-def _take(ranking: Ranking, rows: Int) -> Ranking:
-    return Ranking(ranking.probability[rows], ranking.top[rows])
-
-
 def _padded(array: npt.NDArray[Scalar], rows: int, value: float) -> npt.NDArray[Scalar]:
     """Return an array with rows added: every batch has the same shape, on which rounding depends."""
     missing = rows - len(array)
     return np.pad(array, [(0, missing), *((0, 0) for _ in array.shape[1:])], constant_values=value)
 
 
-def _cut(made: Identified, count: int) -> Identified:
-    g = made.generated
-    experts = {name: value[:count] for name, value in g.experts.items()}
-    kept = Generated(
-        g.intensity[:count], g.uncertainty[:count], g.confidence[:count], g.latent[:count], g.lines[:count], experts
-    )
-    return Identified(made.source, kept, made.probability[:count], made.present[:count])
+def _take(made: Identified, rows: Int) -> Identified:
+    return Identified(made.source, made.generated.take(rows), made.probability[rows], made.present[rows])
 
 
 def _join(pieces: Sequence[Identified]) -> Identified:

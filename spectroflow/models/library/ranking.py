@@ -47,6 +47,10 @@ class Ranking:
     probability: Double
     top: Double
 
+    def take(self, rows: Int) -> Ranking:
+        """Return some of the queries."""
+        return Ranking(self.probability[rows], self.top[rows])
+
 
 class Ranker:
     """Ranks the structures of a library for spectra of the modalities of a generator.
