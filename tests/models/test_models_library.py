@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spectroflow.config import TrainConfig
@@ -11,7 +12,7 @@ from spectroflow.materials.powder import Widths
 from spectroflow.models.blend import correlation
 from spectroflow.models.ensemble import fit_generator
 from spectroflow.models.generator import Generator
-from spectroflow.models.library import LibraryGenerator, Ranker, StructureLibrary, evaluate_library
+from spectroflow.models.library import Identified, LibraryGenerator, Ranker, StructureLibrary, evaluate_library
 from spectroflow.models.library.diffraction import InstrumentFit, shifted
 from spectroflow.models.library.evaluation import lookup
 from spectroflow.models.library.gate import fit_gate
@@ -150,6 +151,34 @@ def test_rows_do_not_depend_on_how_many_there_are(model: LibraryGenerator) -> No
     assert np.array_equal(five.probability[:2], two.probability)
     none = model.generate(table.values[:0], table.valid[:0], table.lines[:0], "raman", "xrd", batch=8)
     assert none.generated.intensity.shape[0] == none.probability.shape[0] == 0
+
+
+def test_held_out_rows_are_each_answered_by_the_member_that_never_saw_them(model: LibraryGenerator) -> None:
+    """Whatever stands beside them: rows of one fold are computed together, and given back in the order asked."""
+    generator = model.generator
+    table, folds = generator.data.spectra["raman"], generator.folds["raman"]
+    rows = np.array([int(np.flatnonzero(folds == fold)[k]) for k in range(2) for fold in np.unique(folds)])
+    assert (np.diff(folds[rows]) < 0).any(), "the folds take turns"
+
+    def ask(chosen: npt.NDArray[np.int64]) -> Identified:
+        return model.generate_held_out(
+            table.values[chosen],
+            table.valid[chosen],
+            table.lines[chosen],
+            "raman",
+            "ir",
+            [table.label[i] for i in chosen],
+            [table.sample[i] for i in chosen],
+            prepared=True,
+            batch=4,
+        )
+
+    together = ask(rows)
+    alone = [ask(rows[[k]]) for k in range(len(rows))]
+    expected = np.concatenate([one.generated.intensity for one in alone])
+    np.testing.assert_allclose(together.generated.intensity, expected, atol=1e-5)
+    np.testing.assert_allclose(together.probability, np.concatenate([one.probability for one in alone]), atol=1e-5)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3, "rows differ, so that a wrong order shows"
 
 
 def test_nothing_of_a_members_own_fold_is_learned(generator: Generator, structures: StructureLibrary) -> None:
