@@ -7,6 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("spectroflow", deadline=None)  # a busy machine breaks no promise
+settings.load_profile("spectroflow")
 
 
 def pytest_configure() -> None:
