@@ -12,8 +12,9 @@ from spectroflow.models.naming import Naming
 from tests.models.test_models_naming import spectra
 
 
-@example(seed=18, noise=0.075)  # the search for sharpness got stuck at
-@example(seed=16, noise=0.175)  # its bounds
+# A search for the sharpness that cannot leave its bounds gets stuck in these two.
+@example(seed=18, noise=0.075)
+@example(seed=16, noise=0.175)
 @given(seed=st.integers(0, 30), noise=st.floats(0.05, 0.3))
 def test_a_sample_under_a_wrong_label_is_found_and_no_other(seed: int, noise: float) -> None:
     features, material, sample = spectra(25, 3, noise, seed)

@@ -55,6 +55,10 @@ class Identified:
     probability: Double
     present: Double
 
+    def take(self, rows: Int) -> Identified:
+        """Return some of the rows."""
+        return Identified(self.source, self.generated.take(rows), self.probability[rows], self.present[rows])
+
 
 @dataclass(frozen=True)
 class _Fitted:
@@ -187,8 +191,8 @@ class LibraryGenerator:
             for place, row in enumerate(rows.tolist()):
                 speaks[place, list(members[row])] = True
             shut = None if excluded is None else _padded(excluded[rows], batch, False)
-            pieces.append(_take(self._one_batch(query, speaks, shut), np.arange(len(rows))))
-        return _take(_join(pieces), np.argsort(order))
+            pieces.append(self._one_batch(query, speaks, shut).take(np.arange(len(rows))))
+        return _join(pieces).take(np.argsort(order))
 
     def _one_batch(self, query: Query, speaks: Bool, excluded: Bool | None) -> Identified:
         share = (speaks / np.maximum(speaks.sum(axis=1, keepdims=True), 1)).T
@@ -298,10 +302,6 @@ def _padded(array: npt.NDArray[Scalar], rows: int, value: float) -> npt.NDArray[
     """Return an array with rows added: every batch has the same shape, on which rounding depends."""
     missing = rows - len(array)
     return np.pad(array, [(0, missing), *((0, 0) for _ in array.shape[1:])], constant_values=value)
-
-
-def _take(made: Identified, rows: Int) -> Identified:
-    return Identified(made.source, made.generated.take(rows), made.probability[rows], made.present[rows])
 
 
 def _join(pieces: Sequence[Identified]) -> Identified:
